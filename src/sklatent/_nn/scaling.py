@@ -1,0 +1,75 @@
+"""What a network sees of a row: the raw batch is scaled or binned on its device, as part of the model.
+
+The parameters are buffers, hence saved with the weights, and kept in float64: a feature whose values are
+1e6 +- 1e-3 loses its signal when it is cast before it is centred.
+"""
+
+import torch
+from torch import nn
+
+FAR = 1e15  # in scaled units; beyond it a value is taken for FAR, so that squares stay finite in float32
+
+
+def _wide(x):
+    """Keep float64 rows in float64 until they are centred; integers become float32 (exact for uint8)."""
+    return x if x.is_floating_point() else x.to(torch.float32)
+
+
+class Affine(nn.Module):
+    """Centre and scale, per feature (tables) or alike for all features (images).
+
+    u = (x - shift) / scale, so that log p(x) = log p(u) - sum log scale. ``lower`` and ``upper`` are the range
+    seen in ``fit``, in scaled units.
+    """
+
+    def __init__(self, n_features):
+        super().__init__()
+        for name, value in (("shift", 0.0), ("scale", 1.0), ("lower", -FAR), ("upper", FAR)):
+            self.register_buffer(name, torch.full((n_features,), value, dtype=torch.float64))
+
+    def forward(self, x):  # (n, d) of any real dtype -> (n, d) floating
+        x = _wide(x)
+        u = (x - self.shift.to(x.dtype)) / self.scale.to(x.dtype)
+        return u.clamp(-FAR, FAR)
+
+    def inside(self, u):
+        """Clip to the fitted range. An encoder that sees clipped rows cannot follow an outlier outwards."""
+        return u.clamp(self.lower.to(u.dtype), self.upper.to(u.dtype))
+
+    def inverse(self, u):  # (n, d) -> (n, d) float64 (float32 where the device has no float64)
+        return u.to(self.scale.dtype) * self.scale + self.shift
+
+    def log_scale(self):
+        """What a log-density pays for the change of units: the scalar sum of log scale."""
+        return self.scale.log().sum()
+
+
+class Levels(nn.Module):
+    """Equal-width bins: level k holds lower + k * width <= x < lower + (k + 1) * width.
+
+    log p(x) = log p(k) - log width. With real data that is a density; whole numbers (``whole``) have width 1, or
+    a whole width if there are more of them than levels, and it is the probability of the value.
+    """
+
+    def __init__(self, n_features, n_levels, *, whole):
+        super().__init__()
+        self.n_levels, self.whole = n_levels, whole
+        for name, value in (("lower", 0.0), ("width", 1.0)):
+            self.register_buffer(name, torch.full((n_features,), value, dtype=torch.float64))
+
+    def forward(self, x):  # (n, d) of any real dtype -> levels (n, d) int64, beyond (n, d) float
+        """``beyond`` is the distance outside the fitted range in bin widths, 0 for what lies inside."""
+        x = _wide(x)
+        u = ((x - self.lower.to(x.dtype)) / self.width.to(x.dtype)).clamp(-FAR, FAR)
+        last = self.n_levels - 1 / self.width.to(x.dtype) if self.whole else self.n_levels  # largest u inside
+        beyond = (-u).clamp(min=0) + (u - last).clamp(min=0)
+        return u.floor().clamp(0, self.n_levels - 1).long(), beyond
+
+    def values(self, levels, generator=None):  # (n, d) int64 -> (n, d)
+        """Draw each value uniformly from its bin; a bin of whole numbers has ``width`` of them, mostly one."""
+        dtype, device = self.width.dtype, self.width.device
+        within = self.width * torch.rand(levels.shape, generator=generator, device=device, dtype=dtype)
+        return self.lower + levels.to(dtype) * self.width + (within.floor() if self.whole else within)
+
+    def log_width(self):  # (d,)
+        return self.width.log()
