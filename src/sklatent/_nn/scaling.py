@@ -1,7 +1,7 @@
 """What a network sees of a row: the raw batch is scaled or binned on its device, as part of the model.
 
-The parameters are buffers, hence saved with the weights, and kept in float64: a feature whose values are
-1e6 +- 1e-3 loses its signal when it is cast before it is centred.
+The parameters are buffers in float64: a feature whose values are 1e6 +- 1e-3 loses its signal when it is cast
+before it is centred. They come from the rows, not from training, so they are no part of the saved weights.
 """
 
 import torch
@@ -11,8 +11,18 @@ FAR = 1e15  # in scaled units; beyond it a value is taken for FAR, so that squar
 
 
 def _wide(x):
-    """Keep float64 rows in float64 until they are centred; integers become float32 (exact for uint8)."""
-    return x if x.is_floating_point() else x.to(torch.float32)
+    """Keep float64 rows in float64 until they are centred; small integers are exact in float32."""
+    if x.is_floating_point():
+        return x
+    exact = x.dtype.itemsize < 4 or x.device.type == "mps"
+    return x.to(torch.float32 if exact else torch.float64)
+
+
+def fill(module, **values):
+    """Set buffers of a scaling module from numbers or arrays; returns the module."""
+    for name, value in values.items():
+        getattr(module, name).copy_(torch.as_tensor(value))
+    return module
 
 
 class Affine(nn.Module):
@@ -25,7 +35,7 @@ class Affine(nn.Module):
     def __init__(self, n_features):
         super().__init__()
         for name, value in (("shift", 0.0), ("scale", 1.0), ("lower", -FAR), ("upper", FAR)):
-            self.register_buffer(name, torch.full((n_features,), value, dtype=torch.float64))
+            self.register_buffer(name, torch.full((n_features,), value, dtype=torch.float64), persistent=False)
 
     def forward(self, x):  # (n, d) of any real dtype -> (n, d) floating
         x = _wide(x)
@@ -55,7 +65,7 @@ class Levels(nn.Module):
         super().__init__()
         self.n_levels, self.whole = n_levels, whole
         for name, value in (("lower", 0.0), ("width", 1.0)):
-            self.register_buffer(name, torch.full((n_features,), value, dtype=torch.float64))
+            self.register_buffer(name, torch.full((n_features,), value, dtype=torch.float64), persistent=False)
 
     def forward(self, x):  # (n, d) of any real dtype -> levels (n, d) int64, beyond (n, d) float
         """``beyond`` is the distance outside the fitted range in bin widths, 0 for what lies inside."""

@@ -1,0 +1,312 @@
+"""What all estimators share: training parameters, validation, ``fit``, persistence. ``fit`` is written once, here.
+
+An estimator adds four things: ``_spec()``, what its parameters say of the module, and ``_learn(X)``, what the rows
+say of it before any training (scaling, levels), both dicts of plain values; ``_build(spec)``, the module that the
+two make; and its public verbs.
+"""
+
+import copy
+import math
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from . import _training
+from ._data import check_image_shape
+
+DTYPES = [
+    np.float64,
+    np.float32,
+    np.uint8,
+    np.int8,
+    np.int16,
+    np.int32,
+    np.int64,
+]  # the first is for the rest
+
+
+def fresh_seed(random_state):
+    """An integer seed. None takes entropy from the system: no call moves numpy's global generator."""
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31))
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+class TorchEstimator(BaseEstimator):
+    """Base of all estimators; holds a fitted skorch net, ``net_``, and never a tensor in its pickled state."""
+
+    _parameter_constraints = {
+        "image_shape": ["array-like", None],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "callbacks": [list, None],
+        "device": [str],
+        "precision": [StrOptions({"float32", "bfloat16"})],
+        "compile": ["boolean"],
+    }
+
+    def _store(self, arguments):
+        """Store the arguments of ``__init__`` under their names; it does nothing else."""
+        vars(self).update((name, value) for name, value in arguments.items() if name not in ("self", "__class__"))
+
+    # -- fit -----------------------------------------------------------------------------------------------
+
+    def fit(self, X, y=None):
+        """Fit the model to X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, in any real dtype; kept in it (``uint8`` images, read-only memmaps) until a batch is on its device.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not valid, or if the loss stops being finite.
+        """
+        self._validate_params()
+        X = self._check_rows(X, reset=not (self.warm_start and self._is_fitted()))
+        seed = fresh_seed(self.random_state)
+        valid = self._validation_rows(len(X), seed)
+        self._prepare(X, seed, resume=self.warm_start)
+        self._train(
+            X, seed, n_epochs=self.max_iter, valid=valid, patience=self.n_iter_no_change, tol=self.tol,
+            callbacks=[*self._callbacks(), *copy.deepcopy(self.callbacks or [])],
+        )  # fmt: skip
+        return self
+
+    def partial_fit(self, X, y=None):
+        """Train for one pass over the rows of X.
+
+        The first call learns the scaling (or binning) from its rows; later calls keep it. The learning rate is
+        constant, and there is no early stopping.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        self._validate_params()
+        first = not self._is_fitted()
+        X = self._check_rows(X, reset=first)
+        seed = fresh_seed(self.random_state)
+        if not first:
+            seed = (seed + self.n_iter_) % 2**31  # not the same shuffle in every call
+        self._prepare(X, seed, resume=True)
+        self._train(X, seed, n_epochs=1, schedule=False, callbacks=copy.deepcopy(self.callbacks or []))
+        return self
+
+    def _prepare(self, X, seed, *, resume):
+        """Build the net, or go on with the one there is if ``resume``."""
+        spec = self._spec()
+        if resume and self._is_fitted():
+            changed = sorted(key for key in spec if spec[key] != self._fitted_spec[key])
+            if changed:
+                raise ValueError(
+                    f"Training cannot go on with the fitted net: {', '.join(changed)} changed since. Set "
+                    "warm_start=False and call fit to start anew."
+                )
+            return
+        vars(self).pop("net_", None)  # what fails below leaves the estimator unfitted
+        device = _training.resolve_device(self.device)
+        spec |= self._learn(X)
+        with _training.seeded(seed, device):
+            self.net_ = self._make_net(self._build(spec), device)
+        self._fitted_spec, self._seed = spec, seed
+        self.n_iter_, self.history_ = 0, []
+
+    def _train(self, X, seed, **options):
+        net = self.net_
+        n_before = len(net.history)
+        net.set_params(batch_size=self.batch_size, lr=self.learning_rate)
+        try:
+            _training.train(net, X, seed, verbose=self.verbose, **options)
+            self._after_training(X)
+        except BaseException:
+            del self.net_
+            raise
+        epochs = [epoch for epoch in net.history[n_before:] if "train_loss" in epoch]  # the last may be cut short
+        for row in epochs:
+            self.history_.append({k: v for k, v in row.items() if k != "batches"} | {"epoch": len(self.history_) + 1})
+        self.n_iter_ = len(self.history_)
+
+    def _make_net(self, module, device):
+        return _training.make_net(
+            module,
+            device,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            precision=self.precision,
+            compile=self.compile,
+        )
+
+    def _callbacks(self):
+        """Callbacks of the model's own for ``fit``."""
+        return []
+
+    def _after_training(self, X):
+        """Fitted attributes that need the trained net."""
+
+    # -- validation ----------------------------------------------------------------------------------------
+
+    def _validate_params(self):
+        for name, value in self.get_params(deep=False).items():
+            if isinstance(value, torch.nn.Module) and not isinstance(value, type):
+                raise TypeError(
+                    f"{name} is an instance of {type(value).__name__}, an nn.Module: clone would copy its weights "
+                    "into every fold. Pass a function that builds it: "
+                    "builder(input_shape, n_code, n_latent) -> (encoder, decoder)."
+                )
+        super()._validate_params()
+
+    def _check_rows(self, X, *, reset=False):
+        X = validate_data(self, X, dtype=DTYPES, order=None, reset=reset)
+        if reset:
+            self.image_shape_ = check_image_shape(self.image_shape, X.shape[1])
+        return X
+
+    def _validation_rows(self, n, seed):
+        """Indices of the rows kept apart for early stopping, or None."""
+        if not self.early_stopping:
+            return None
+        n_valid = math.ceil(self.validation_fraction * n)
+        if n_valid >= n:
+            raise ValueError(
+                f"early_stopping=True keeps {n_valid} of {n} rows apart (n_samples = {n}, validation_fraction="
+                f"{self.validation_fraction}), which leaves none to train on. Pass more rows or early_stopping=False."
+            )
+        return np.sort(np.random.RandomState(seed).permutation(n)[:n_valid])
+
+    def _is_fitted(self):
+        return "net_" in vars(self)
+
+    def __sklearn_is_fitted__(self):
+        return self._is_fitted()
+
+    # -- rows through the net ------------------------------------------------------------------------------
+
+    @property
+    def _module(self):
+        return self.net_.module_
+
+    def _apply(self, function, X):
+        """``function(module, batch)`` for all rows of X, in numpy."""
+        check_is_fitted(self)
+        X = self._check_rows(X)
+        return _training.apply(self.net_, lambda batch: function(self._module, batch), X)
+
+    def _apply_to_codes(self, function, Z):
+        check_is_fitted(self)
+        Z = check_array(Z, dtype=[np.float64, np.float32], input_name="codes")
+        if Z.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"The codes have {Z.shape[1]} columns, but {type(self).__name__} was fitted with n_components="
+                f"{self._n_features_out}."
+            )
+        parameter = next(self._module.parameters())
+        return _training.apply(self.net_, lambda z: function(self._module, z.to(parameter.dtype)), Z)
+
+    # -- state: constructor parameters, numpy arrays and plain Python, never a tensor ---------------------------
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if "net_" in state:
+            tensors = state.pop("net_").module_.state_dict()
+            state["_weights"] = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        weights = state.pop("_weights", None)
+        super().__setstate__(state)
+        if weights is None:
+            return
+        device = _training.resolve_device(self.device, fall_back=True)
+        with _training.seeded(0, device):
+            module = self._build(self._fitted_spec)
+        # copied: joblib maps arrays read-only
+        module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
+        self.net_ = self._make_net(module, device)
+        self.net_.module_.eval()
+
+
+class DensityMethods:
+    """``score`` and friends for whatever has ``score_samples``."""
+
+    def score(self, X, y=None):
+        """Mean of ``score_samples`` over the rows of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        score : float
+        """
+        return float(np.mean(self.score_samples(X)))
+
+
+class SampleMethods(DensityMethods):
+    """``sample`` and ``bits_per_dim`` for densities."""
+
+    def bits_per_dim(self, X):
+        """Mean over the rows of minus ``score_samples``, in bits, divided by the number of features.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        bits : float
+            Lower is better.
+        """
+        return -self.score(X) / (self.n_features_in_ * math.log(2))
+
+    def sample(self, n_samples=1, random_state=None):
+        """Draw rows from the model.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            May be 0.
+        random_state : int, RandomState instance or None, default=None
+            None draws anew in every call.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features), float64
+        """
+        check_is_fitted(self)
+        if not isinstance(n_samples, Integral) or n_samples < 0:
+            raise ValueError(f"n_samples={n_samples!r} must be an integer, 0 or more.")
+        return _training.draw(self.net_, n_samples, self.n_features_in_, fresh_seed(random_state))

@@ -1,0 +1,100 @@
+"""What is learned from the rows before any training: image shape, scaling, levels.
+
+Statistics are gathered in chunks, so that a memmap is never in memory as a whole and uint8 rows stay uint8.
+"""
+
+import math
+from numbers import Integral
+
+import numpy as np
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import gen_batches
+
+MAX_LEVELS = 256  # of whole-numbered data and of images; more are binned
+TABLE_LEVELS = 32  # bins of a real-valued table
+
+
+def check_image_shape(image_shape, n_features):
+    """``(height, width)`` or ``(channels, height, width)`` -> ``(channels, height, width)``; None stays None."""
+    if image_shape is None:
+        return None
+    shape = tuple(image_shape)
+    if len(shape) not in (2, 3) or not all(isinstance(n, Integral) and n > 0 for n in shape):
+        raise ValueError(
+            f"image_shape={image_shape!r} must be (height, width) or (channels, height, width), positive integers."
+        )
+    if math.prod(shape) != n_features:
+        raise ValueError(
+            f"image_shape={image_shape} needs {math.prod(shape)} features, but X has {n_features}. Pass the "
+            "(channels, height, width) that the rows were flattened from."
+        )
+    return tuple(int(n) for n in (shape if len(shape) == 3 else (1, *shape)))
+
+
+def _chunks(X):
+    for chunk in gen_batches(len(X), max(1, 2**22 // X.shape[1])):
+        yield X[chunk]
+
+
+def _range(X):
+    """Smallest and largest value of each feature, float64."""
+    lows, highs = zip(*((chunk.min(axis=0), chunk.max(axis=0)) for chunk in _chunks(X)), strict=True)
+    return np.min(lows, axis=0).astype(np.float64), np.max(highs, axis=0).astype(np.float64)
+
+
+def _moments(X):
+    """Mean and variance of each feature, float64."""
+    scaler = StandardScaler()
+    for chunk in _chunks(X):
+        scaler.partial_fit(chunk)
+    return scaler.mean_, scaler.var_
+
+
+def learn_affine(X, *, onto="standard", shared=False):
+    """The values of an ``Affine``: to zero mean and unit variance, or the range onto [0, 1] (``"unit"``), or as is.
+
+    ``shared``: one shift and one scale for all features, as the pixels of an image have one unit.
+    """
+    low, high = _range(X)
+    if onto == "standard":
+        shift, variance = _moments(X)
+        if shared:
+            variance = np.mean(variance) + np.var(shift)
+            shift = np.mean(shift)
+        scale = np.sqrt(variance)
+    elif onto == "unit":
+        shift, scale = (low.min(), high.max() - low.min()) if shared else (low, high - low)
+    else:
+        shift, scale = 0.0, 1.0
+    if not np.all(np.isfinite(scale)):
+        raise ValueError("The variance of X overflows: it holds values beyond about 1e150. Rescale X first.")
+    tiny = 10 * np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high))  # nothing but rounding
+    scale = np.where(scale > (np.max(tiny) if shared else tiny), scale, 1.0)
+    plan = {"shift": shift, "scale": scale, "lower": (low - shift) / scale, "upper": (high - shift) / scale}
+    return {name: np.broadcast_to(value, low.shape).copy() for name, value in plan.items()}
+
+
+def _is_whole(X):
+    if X.dtype.kind in "iub":
+        return True
+    return all(np.array_equal(chunk, np.rint(chunk)) for chunk in _chunks(X)) and bool(np.abs(X).max() < 2**31)
+
+
+def learn_levels(X, n_levels, *, shared):
+    """The bins of X: ``n_levels`` and ``whole``, and the values of a ``Levels``; see there for what they mean."""
+    whole = _is_whole(X)
+    low, high = _range(X)
+    if shared:
+        low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
+    if not whole:
+        n_levels = n_levels or (MAX_LEVELS if shared else TABLE_LEVELS)
+        span = np.where(high > low, high - low, 1.0)
+        margin = 1e-5 * span  # rounding to float32 must not push the extremes out of the range
+        lower, width = low - margin, (span + 2 * margin) / n_levels
+    elif n_levels is not None and low.min() >= 0 and high.max() < n_levels:
+        lower, width = np.zeros_like(low), np.ones_like(low)
+    else:
+        most = int((high - low).max()) + 1
+        width = np.full_like(low, math.ceil(most / (n_levels or MAX_LEVELS)))
+        lower, n_levels = low, math.ceil(most / width[0])
+    return {"n_levels": n_levels, "whole": whole, "lower": lower, "width": width}

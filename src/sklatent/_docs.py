@@ -1,0 +1,99 @@
+"""Docstring text that many classes share, written once."""
+
+import inspect
+import re
+
+TRAINING = """\
+learning_rate : float, default={learning_rate}
+    Of AdamW. In ``fit`` it rises over the first 3 % of the steps and then falls to 0 as a cosine; in
+    ``partial_fit`` it is constant.
+weight_decay : float, default={weight_decay}
+    Decoupled weight decay of AdamW.
+max_iter : int, default={max_iter}
+    Number of epochs: passes over the rows.
+batch_size : int, default={batch_size}
+    Rows in a step of training; all rows if there are fewer.
+early_stopping : bool, default=False
+    Keep ``validation_fraction`` of the rows apart, stop when their loss has not fallen by ``tol`` for
+    ``n_iter_no_change`` epochs, and take the weights of the best epoch.
+validation_fraction : float, default=0.1
+    Share of the rows kept apart; used only with ``early_stopping``.
+n_iter_no_change : int, default=10
+    Epochs to wait; used only with ``early_stopping``.
+tol : float, default=1e-4
+    What counts as a fall of the loss of a row; used only with ``early_stopping``.
+warm_start : bool, default=False
+    Let ``fit`` go on with the weights, the optimizer and the scaling of the last call.
+random_state : int, RandomState instance or None, default=None
+    With an int, ``fit`` gives the same weights to the bit on one device. No global generator is moved, whatever
+    is passed; None draws a seed from the system.
+verbose : int, default=0
+    1 shows a progress bar with the loss, rows a second and the time left; 0 prints nothing.
+callbacks : list of skorch callbacks or None, default=None
+    Copies of them are passed on to the net of ``fit`` and ``partial_fit``.
+device : str, default="auto"
+    ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` is cuda, else mps, else cpu.
+precision : {"float32", "bfloat16"}, default="float32"
+    ``"bfloat16"`` trains under autocast: faster on recent GPUs; weights, losses and scores stay float32.
+compile : bool, default=False
+    Compile the module for training (``torch.nn.Module.compile``): pays for itself in long fits only."""
+
+IMAGE_SHAPE = """\
+image_shape : tuple of int or None, default=None
+    ``(height, width)`` or ``(channels, height, width)`` that the rows were flattened from, channel first, in
+    raster order. None: the rows are a table."""
+
+CODER = """\
+architecture : {"auto", "mlp", "conv"} or callable, default="auto"
+    ``"auto"`` is ``"conv"`` if ``image_shape`` is given, else ``"mlp"``. A callable is a builder,
+    ``builder(input_shape, n_code, n_latent) -> (encoder, decoder)``: two modules that map
+    (n, *input_shape) -> (n, n_code) and (n, n_latent) -> (n, *input_shape); ``input_shape`` is
+    (channels, height, width), or (n_features,) without ``image_shape``.
+hidden_layer_sizes : tuple of int or None, default=None
+    Units of the encoder's hidden layers (``"mlp"``), or channels of its convolutions of stride 2 (``"conv"``;
+    small images use only the first few); the decoder mirrors them. ``()`` is a linear model. None is
+    {hidden_layer_sizes}.
+activation : {"relu", "tanh", "logistic", "identity"}, default="relu"
+    Of the hidden layers.
+corruption : {"noise", "mask", "swap", "affine"}, callable or None, default=None
+    What is done to the rows that the encoder sees in training, while the clean row stays the target:
+    ``"noise"`` adds Gaussian noise; ``"mask"`` blanks features, or patches of an image; ``"swap"`` puts in the
+    same feature of another row, good for tables; ``"affine"`` shifts, turns, scales and shears an image, and so
+    makes codes that say what is shown, not how it lies. A callable maps a tensor (n, *input_shape) in scaled
+    units to one alike."""
+
+ATTRIBUTES = """\
+net_ : skorch.NeuralNet
+    The fitted net; ``net_.module_`` is the torch module.
+n_iter_ : int
+    Epochs trained, ``partial_fit`` included.
+history_ : list of dict
+    For each epoch: ``epoch``, ``train_loss``, ``valid_loss`` (with ``early_stopping``), ``dur`` (seconds).
+image_shape_ : tuple of int or None
+    ``(channels, height, width)``.
+n_features_in_ : int
+feature_names_in_ : ndarray of shape (n_features_in_,)
+    Only if X has column names, all of them strings."""
+
+
+def fill_doc(**texts):
+    """Put shared text where the docstring has ``{name}`` alone on a line, indented as that line is.
+
+    ``{default}`` marks inside the shared text come from the class's own signature.
+    """
+
+    def decorate(cls):
+        defaults = {name: p.default for name, p in inspect.signature(cls).parameters.items()}
+        doc = cls.__doc__
+        for name, text in texts.items():
+            text = re.sub(r"=\{(\w+)\}", lambda match: f"={defaults[match.group(1)]!r}", text)
+            doc = re.sub(
+                rf"^( *)\{{{name}\}}$",
+                lambda match, text=text: "\n".join((match.group(1) + line).rstrip() for line in text.splitlines()),
+                doc,
+                flags=re.MULTILINE,
+            )
+        cls.__doc__ = doc
+        return cls
+
+    return decorate

@@ -1,0 +1,104 @@
+"""Corruptions for denoising: the encoder sees the corrupted row, the clean row is the target.
+
+Each maps a batch in scaled units, (n, *shape), to one alike, and draws from torch's global generator, which
+training seeds. Strengths are relative to the scaled units or to the image, so that defaults carry over.
+
+References: P. Vincent, H. Larochelle, Y. Bengio, P.-A. Manzagol, "Extracting and composing robust features
+with denoising autoencoders", 2008.
+"""
+
+import math
+
+import torch
+from torch.nn import functional as F
+
+
+class Noise:
+    """Add Gaussian noise of standard deviation ``scale`` to each feature."""
+
+    def __init__(self, scale=0.5):
+        self.scale = scale
+
+    def __call__(self, u):
+        return u + self.scale * torch.randn_like(u)
+
+
+class Mask:
+    """Set a ``fraction`` of the features to 0, the centre of the scaled units.
+
+    In images (n, c, h, w) square patches go, about a seventh of the longer side wide: a single missing pixel
+    is told by its neighbours.
+    """
+
+    def __init__(self, fraction=0.3):
+        self.fraction = fraction
+
+    def __call__(self, u):
+        if u.ndim < 4:
+            return u * (torch.rand_like(u) >= self.fraction)
+        n, _, h, w = u.shape
+        side = max(1, round(max(h, w) / 7))
+        keep = torch.rand(n, 1, math.ceil(h / side), math.ceil(w / side), device=u.device) >= self.fraction
+        keep = keep.repeat_interleave(side, 2).repeat_interleave(side, 3)
+        return u * keep[:, :, :h, :w]
+
+
+class Swap:
+    """Replace each feature, with probability ``fraction``, by the same feature of a random other row.
+
+    What comes in is distributed as that feature is, so it cannot be told by its value alone.
+    """
+
+    def __init__(self, fraction=0.25):
+        self.fraction = fraction
+
+    def __call__(self, u):
+        n = len(u)
+        step = torch.randint(1, max(n, 2), u.shape, device=u.device)  # never 0: another row
+        own = torch.arange(n, device=u.device).view(-1, *[1] * (u.ndim - 1))
+        other = u.gather(0, (own + step) % n)
+        return torch.where(torch.rand_like(u) < self.fraction, other, u)
+
+
+class Warp:
+    """A random affine map per image: shift, rotation, scale and shear, each uniform within +- its strength.
+
+    ``shift`` is a fraction of the side, ``rotation`` is in radians, ``scale`` in log units. What comes
+    in from outside the image is its nearest edge pixel.
+    """
+
+    def __init__(self, shift=0.08, rotation=math.pi / 12, scale=0.1, shear=0.15):
+        self.shift, self.rotation, self.scale, self.shear = shift, rotation, scale, shear
+
+    def __call__(self, u):  # (n, c, h, w)
+        grid = F.affine_grid(self._maps(u), u.shape, align_corners=False)
+        return F.grid_sample(u, grid, padding_mode="border", align_corners=False)
+
+    def _maps(self, u):  # (n, 2, 3), from each output pixel to where it is read, the image being [-1, 1]^2
+        n, _, h, w = u.shape
+        spread = u.new_tensor([self.rotation, self.scale, self.shear, 2 * self.shift, 2 * self.shift])
+        angle, log_scale, shear, x, y = ((2 * torch.rand_like(u[:1, 0, 0, :1].expand(n, 5)) - 1) * spread).T
+        cos, sin, scale = angle.cos(), angle.sin(), log_scale.exp()
+        # rotation @ shear in pixels; the ratio of the sides carries it over to [-1, 1]^2
+        first = torch.stack([cos * scale, (cos * shear - sin) * scale * (h / w), x], 1)
+        second = torch.stack([sin * scale * (w / h), (sin * shear + cos) * scale, y], 1)
+        return torch.stack([first, second], 1)
+
+
+CORRUPTIONS = {"noise": Noise, "mask": Mask, "swap": Swap, "affine": Warp}
+
+
+def make_corruption(corruption, image_shape=None):
+    """The callable for a name, a callable as it is, None for None."""
+    if corruption is None or callable(corruption):
+        return corruption
+    if corruption not in CORRUPTIONS:
+        raise ValueError(
+            f"corruption={corruption!r} is not one of {sorted(CORRUPTIONS)}, a callable or None."
+        )
+    if corruption == "affine" and image_shape is None:
+        raise ValueError(
+            "corruption='affine' warps images, but image_shape is None. Pass the (channels, height, width) "
+            "that the rows were flattened from, or use corruption='swap'."
+        )
+    return CORRUPTIONS[corruption]()

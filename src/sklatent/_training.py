@@ -1,0 +1,293 @@
+"""The bridge between estimators and torch: device, seeds, batches, the skorch net, ``train`` and ``apply``.
+
+All work on speed lives here. skorch supplies the loop, the callbacks and the history; what is replaced is what
+costs time on small nets: rows are fetched a batch at a time, and the loss is read from the device once an epoch.
+"""
+
+import contextlib
+import math
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer, LRScheduler
+from skorch.helper import predefined_split
+from tqdm.auto import tqdm
+
+WARM_UP = 0.03  # share of the steps of `fit` over which the learning rate rises, before it falls as a cosine
+
+
+# -- device and seeds ------------------------------------------------------------------------------------------
+
+
+def resolve_device(device, *, fall_back=False):
+    """``"auto"`` is cuda, else mps, else cpu. With ``fall_back`` a device that is missing here becomes the CPU."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(device)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        if fall_back:
+            return torch.device("cpu")
+        raise ValueError(
+            f"device={device!r} cannot be used here: {error}. Expected 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'."
+        ) from error
+    return device
+
+
+def place(module, device):
+    """Move a module to its device; mps has no float64, so there the scaling buffers lose their extra digits."""
+    if device.type == "mps":
+        module = module.float()
+    return module.to(device)
+
+
+@contextlib.contextmanager
+def seeded(seed, device):
+    """Everything random inside depends on ``seed`` alone; torch's global generators are unmoved outside."""
+    devices = [device] if device.type not in ("cpu", "mps") else []
+    kind = {} if device.type == "cpu" else {"device_type": device.type}
+    with (
+        torch.random.fork_rng(devices=devices, **kind),
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
+    ):
+        torch.manual_seed(seed)
+        yield
+
+
+def generator(seed, device):
+    return torch.Generator(device=device).manual_seed(seed)
+
+
+# -- batches ---------------------------------------------------------------------------------------------------
+
+
+class Rows(torch.utils.data.Dataset):
+    """Rows of an array, or some of them, in the array's own dtype; only what is asked for is copied."""
+
+    def __init__(self, X, index=None):
+        self.X = X
+        self.index = np.arange(len(X)) if index is None else index
+
+    def __len__(self):
+        return len(self.index)
+
+    def __getitem__(self, i):
+        """One row, or an array of rows, as skorch's pair of data and target; there is no target."""
+        return torch.from_numpy(np.asarray(self.X[self.index[i]])), None
+
+
+class Batches:
+    """What a DataLoader does in one process, without its cost for each row and batch."""
+
+    def __init__(self, rows, batch_size, shuffle=False):
+        self.rows, self.batch_size, self.shuffle = rows, batch_size, shuffle
+
+    def __len__(self):
+        return math.ceil(len(self.rows) / self.batch_size)
+
+    def __iter__(self):
+        n = len(self.rows)
+        order = torch.randperm(n).numpy() if self.shuffle else np.arange(n)
+        for start in range(0, n, self.batch_size):
+            yield self.rows[order[start : start + self.batch_size]]
+
+
+# -- the net ---------------------------------------------------------------------------------------------------
+
+
+class MeanRowLoss(torch.nn.Module):
+    """A model's ``forward`` already is the loss of each row."""
+
+    def forward(self, row_losses, _):
+        return row_losses.mean()
+
+
+class RowNet(NeuralNet):
+    """A skorch net for modules whose ``forward`` gives the loss of each row."""
+
+    def __init__(self, *args, precision="float32", **kwargs):
+        super().__init__(*args, **kwargs)
+        self.precision = precision
+
+    @property
+    def _default_callbacks(self):
+        return [("epoch_timer", EpochTimer())]
+
+    def infer(self, x, **fit_params):
+        x = x.to(self.device) if self.device.type != "mps" else x.float().to(self.device)
+        if self.precision == "float32":
+            return self.module_(x)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            return self.module_(x)
+
+    def get_loss(self, y_pred, y_true, *args, **kwargs):
+        return self.criterion_(y_pred, None)
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """As skorch's, but the loss stays on its device until the epoch is over, and must be finite."""
+        if iterator is None:
+            return
+        total = torch.zeros((), device=self.device)
+        n_rows = 0
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            total += step["loss"].detach() * len(batch[0])
+            n_rows += len(batch[0])
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        loss = total.item() / n_rows
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"The {prefix} loss became {loss} in epoch {self.history[-1, 'epoch']}, so training was stopped and "
+                "the estimator is not fitted. Usual causes: a learning_rate that is too high (try a tenth of it), "
+                "features with extreme outliers (clip or transform them), or a variance floor that is too low."
+            )
+        self.history.record(prefix + "_loss", loss)
+
+
+class Progress(Callback):
+    """A bar with the loss, rows a second and the time left."""
+
+    def on_train_begin(self, net, X=None, **kwargs):
+        self.bar_ = tqdm(total=net.max_epochs * len(X), unit=" rows", unit_scale=True, desc="epoch 1")
+
+    def on_batch_end(self, net, batch=None, training=False, **kwargs):
+        if training:
+            self.bar_.update(len(batch[0]))
+
+    def on_epoch_end(self, net, **kwargs):
+        last = net.history[-1]
+        losses = {name: f"{last[name]:.4g}" for name in ("train_loss", "valid_loss") if name in last}
+        self.bar_.set_description(f"epoch {last['epoch']}", refresh=False)
+        self.bar_.set_postfix(losses)
+
+    def on_train_end(self, net, **kwargs):
+        self.bar_.close()
+
+
+class LinearWarmUp(Callback):
+    """Raise an attribute of the module from 0 to 1 over the first ``n_epochs`` epochs."""
+
+    def __init__(self, attribute, n_epochs):
+        self.attribute, self.n_epochs = attribute, n_epochs
+
+    def on_epoch_begin(self, net, **kwargs):
+        done = len(net.history) - 1  # the epoch that begins is already in the history
+        setattr(net.module_, self.attribute, min(1.0, (done + 1) / (self.n_epochs + 1)))
+
+    def on_train_end(self, net, **kwargs):
+        setattr(net.module_, self.attribute, 1.0)
+
+
+def make_net(module, device, *, batch_size, learning_rate, weight_decay, precision="float32", compile=False):
+    """An initialised skorch net around a module; its optimizer lives as long as the net does."""
+    module = place(module, device)
+    if compile:
+        module.compile()  # in place: torch.compile(module) would rename every weight
+    return RowNet(
+        module,
+        criterion=MeanRowLoss,
+        optimizer=torch.optim.AdamW,
+        optimizer__weight_decay=weight_decay,
+        optimizer__fused=device.type in ("cpu", "cuda"),
+        lr=learning_rate,
+        batch_size=batch_size,
+        iterator_train=Batches,
+        iterator_train__shuffle=True,
+        iterator_valid=Batches,
+        train_split=None,
+        device=device,
+        precision=precision,
+        verbose=0,
+    ).initialize()
+
+
+def _rate(n_steps):
+    """Linear warm-up, then a cosine to zero: the factor on the learning rate at each step."""
+    n_warm = max(1, round(WARM_UP * n_steps))
+
+    def factor(step):
+        if step < n_warm:
+            return (step + 1) / n_warm
+        return 0.5 * (1 + math.cos(math.pi * (step - n_warm) / max(1, n_steps - n_warm)))
+
+    return factor
+
+
+def train(net, X, seed, *, n_epochs, valid=None, patience=None, tol=0.0, schedule=True, callbacks=(), verbose=0):
+    """Train in place. ``valid``: indices of the rows kept apart, whose loss ends training and picks the weights.
+
+    Raises ValueError if the loss stops being finite.
+    """
+    callbacks = [(f"callback{i}", callback) for i, callback in enumerate(callbacks)]
+    rows = Rows(X)
+    net.set_params(train_split=None, max_epochs=n_epochs)
+    if valid is not None:
+        rows = Rows(X, np.setdiff1d(np.arange(len(X)), valid))
+        net.set_params(train_split=predefined_split(Rows(X, valid)))
+        stop = EarlyStopping(patience=patience, threshold=tol, threshold_mode="abs", load_best=True, sink=_silent)
+        callbacks.append(("early_stopping", stop))
+    if schedule:
+        n_steps = n_epochs * math.ceil(len(rows) / net.batch_size)
+        rate = LRScheduler("LambdaLR", lr_lambda=_rate(n_steps), step_every="batch", event_name=None)
+        callbacks.append(("rate", rate))
+    if verbose:
+        callbacks.append(("progress", Progress()))
+    for group in net.optimizer_.param_groups:  # a schedule that ran before has left its last rate here
+        group["lr"] = net.lr
+        group.pop("initial_lr", None)
+    net.callbacks = callbacks
+    net.initialize_callbacks()
+    with seeded(seed, torch.device(net.device)):
+        net.partial_fit(rows)
+    net.callbacks = []
+    net.initialize_callbacks()
+    net.module_.eval()
+    return net
+
+
+def _silent(*args, **kwargs):
+    """skorch's callbacks report through a function; the progress bar and ``history_`` tell already."""
+
+
+# -- inference -------------------------------------------------------------------------------------------------
+
+
+def inference_rows(n_features, device):
+    """Rows of one inference batch: fixed for a model and a device, and small enough that padding costs little."""
+    budget = 2**14 if device.type == "cpu" else 2**20
+    return int(2 ** np.clip(round(math.log2(budget / n_features)), 4, 8 if device.type == "cpu" else 12))
+
+
+def apply(net, function, X):
+    """``function`` of the rows of X, batch by batch, as a numpy array.
+
+    Every batch is padded to the same shape, so that a row's result does not depend, not even in the last bit, on
+    how many rows come with it.
+    """
+    device = torch.device(net.device)
+    n_rows = inference_rows(X.shape[1], device)
+    parts = []
+    net.module_.eval()
+    with torch.inference_mode():
+        for start in range(0, len(X), n_rows):
+            rows = np.array(X[start : start + n_rows])
+            batch = torch.from_numpy(np.concatenate([rows, np.repeat(rows[-1:], n_rows - len(rows), axis=0)]))
+            if device.type == "mps":
+                batch = batch.float()
+            parts.append(function(batch.to(device))[: len(rows)].cpu().numpy())
+    return np.concatenate(parts)
+
+
+def draw(net, n_samples, n_features, seed):
+    """``module.sample`` in batches that fit into memory; shape (n_samples, n_features), float64."""
+    device = torch.device(net.device)
+    random = generator(seed, device)
+    chunk = max(1, 2**20 // n_features)
+    net.module_.eval()
+    with torch.inference_mode():
+        sizes = [min(chunk, n_samples - start) for start in range(0, n_samples, chunk)]
+        parts = [net.module_.sample(size, random).cpu().numpy() for size in sizes]
+    return np.concatenate(parts).astype(np.float64) if parts else np.empty((0, n_features))
