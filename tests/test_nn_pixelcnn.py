@@ -25,9 +25,7 @@ def random_core(image_shape, n_levels, seed=0, **parameters):
 
 def random_model(image_shape, n_levels, **parameters):
     levels = Levels(torch.Size(image_shape).numel(), n_levels, whole=True)
-    return AutoregressiveModel(
-        levels, random_core(image_shape, n_levels, **parameters), Categorical(n_levels)
-    )
+    return AutoregressiveModel(levels, random_core(image_shape, n_levels, **parameters), Categorical(n_levels))
 
 
 def random_levels(core, n, n_levels):
@@ -100,9 +98,7 @@ def test_cached_steps_equal_the_full_pass(image_shape, n):
 
 def test_cached_sampling_equals_naive_sampling():
     model = random_model((2, 4, 3), 5).float()
-    levels, _ = model.fill(
-        torch.zeros(6, 24).long(), torch.zeros(6, 24).bool(), torch.Generator().manual_seed(3)
-    )
+    levels, _ = model.fill(torch.zeros(6, 24).long(), torch.zeros(6, 24).bool(), torch.Generator().manual_seed(3))
     naive, generator = torch.zeros(6, 24).long(), torch.Generator().manual_seed(3)
     for feature in model.core.order:
         naive[:, feature] = model.likelihood.draw(model.core(naive)[:, feature], generator)

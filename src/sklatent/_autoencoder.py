@@ -50,7 +50,7 @@ class _CoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Torch
         return self._apply(lambda module, x: module.encode(x).float(), X)
 
     def inverse_transform(self, X):
-        """Rows that codes stand for, in the units of the rows of ``fit``.
+        """Rows that codes stand for, in the units of the rows of ``fit`` and inside their range.
 
         Parameters
         ----------
@@ -256,7 +256,8 @@ class AutoencoderTransformer(DensityMethods, _CoderTransformer):
 
         def minus_error(module, x):
             rebuilt = module.decode(module.encode(x))
-            return -(x.to(rebuilt.dtype) - rebuilt).square().sum(1)
+            farthest = torch.finfo(rebuilt.dtype).max ** 0.5 / 1e4  # the sum of squares must stay finite
+            return -(x.to(rebuilt.dtype) - rebuilt).clamp(-farthest, farthest).square().sum(1)
 
         return self._apply(minus_error, X).astype(np.float64)
 

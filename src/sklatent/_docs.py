@@ -52,7 +52,7 @@ architecture : {"auto", "mlp", "conv"} or callable, default="auto"
 hidden_layer_sizes : tuple of int or None, default=None
     Units of the encoder's hidden layers (``"mlp"``), or channels of its convolutions of stride 2 (``"conv"``;
     small images use only the first few); the decoder mirrors them. ``()`` is a linear model. None is
-    {hidden_layer_sizes}.
+    (256, 128) units, or (32, 64, 128, 256) channels.
 activation : {"relu", "tanh", "logistic", "identity"}, default="relu"
     Of the hidden layers.
 corruption : {"noise", "mask", "swap", "affine"}, callable or None, default=None
@@ -79,21 +79,20 @@ feature_names_in_ : ndarray of shape (n_features_in_,)
 def fill_doc(**texts):
     """Put shared text where the docstring has ``{name}`` alone on a line, indented as that line is.
 
-    ``{default}`` marks inside the shared text come from the class's own signature.
+    ``default={name}`` becomes the default in the class's own signature.
     """
 
     def decorate(cls):
         defaults = {name: p.default for name, p in inspect.signature(cls).parameters.items()}
         doc = cls.__doc__
         for name, text in texts.items():
-            text = re.sub(r"=\{(\w+)\}", lambda match: f"={defaults[match.group(1)]!r}", text)
             doc = re.sub(
                 rf"^( *)\{{{name}\}}$",
                 lambda match, text=text: "\n".join((match.group(1) + line).rstrip() for line in text.splitlines()),
                 doc,
                 flags=re.MULTILINE,
             )
-        cls.__doc__ = doc
+        cls.__doc__ = re.sub(r"default=\{(\w+)\}", lambda match: f"default={defaults[match.group(1)]!r}", doc)
         return cls
 
     return decorate

@@ -10,7 +10,7 @@ import math
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, EpochTimer, LRScheduler
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer
 from skorch.helper import predefined_split
 from tqdm.auto import tqdm
 
@@ -151,7 +151,12 @@ class Progress(Callback):
     """A bar with the loss, rows a second and the time left."""
 
     def on_train_begin(self, net, X=None, **kwargs):
-        self.bar_ = tqdm(total=net.max_epochs * len(X), unit=" rows", unit_scale=True, desc="epoch 1")
+        self.bar_ = tqdm(total=net.max_epochs * len(X), unit=" rows", unit_scale=True)
+        self.n_epochs_ = 0
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.n_epochs_ += 1
+        self.bar_.set_description(f"epoch {self.n_epochs_}/{net.max_epochs}", refresh=False)
 
     def on_batch_end(self, net, batch=None, training=False, **kwargs):
         if training:
@@ -160,11 +165,35 @@ class Progress(Callback):
     def on_epoch_end(self, net, **kwargs):
         last = net.history[-1]
         losses = {name: f"{last[name]:.4g}" for name in ("train_loss", "valid_loss") if name in last}
-        self.bar_.set_description(f"epoch {last['epoch']}", refresh=False)
         self.bar_.set_postfix(losses)
 
     def on_train_end(self, net, **kwargs):
         self.bar_.close()
+
+
+class WarmUpCosine(Callback):
+    """The learning rate of each step: a linear rise over ``WARM_UP`` of the steps, then a cosine down to 0.
+
+    skorch's LRScheduler resumes the schedule of an earlier call, whereas each call of ``fit`` has one of its own.
+    """
+
+    def __init__(self, n_steps):
+        self.n_steps = n_steps
+
+    def rate(self, step):
+        n_warm = max(1, round(WARM_UP * self.n_steps))
+        if step < n_warm:
+            return (step + 1) / n_warm
+        return 0.5 * (1 + math.cos(math.pi * (step - n_warm) / max(1, self.n_steps - n_warm)))
+
+    def on_train_begin(self, net, **kwargs):
+        self.step_ = 0
+
+    def on_batch_begin(self, net, training=False, **kwargs):
+        if training:
+            for group in net.optimizer_.param_groups:
+                group["lr"] = net.lr * self.rate(self.step_)
+            self.step_ += 1
 
 
 class LinearWarmUp(Callback):
@@ -204,18 +233,6 @@ def make_net(module, device, *, batch_size, learning_rate, weight_decay, precisi
     ).initialize()
 
 
-def _rate(n_steps):
-    """Linear warm-up, then a cosine to zero: the factor on the learning rate at each step."""
-    n_warm = max(1, round(WARM_UP * n_steps))
-
-    def factor(step):
-        if step < n_warm:
-            return (step + 1) / n_warm
-        return 0.5 * (1 + math.cos(math.pi * (step - n_warm) / max(1, n_steps - n_warm)))
-
-    return factor
-
-
 def train(net, X, seed, *, n_epochs, valid=None, patience=None, tol=0.0, schedule=True, callbacks=(), verbose=0):
     """Train in place. ``valid``: indices of the rows kept apart, whose loss ends training and picks the weights.
 
@@ -231,13 +248,11 @@ def train(net, X, seed, *, n_epochs, valid=None, patience=None, tol=0.0, schedul
         callbacks.append(("early_stopping", stop))
     if schedule:
         n_steps = n_epochs * math.ceil(len(rows) / net.batch_size)
-        rate = LRScheduler("LambdaLR", lr_lambda=_rate(n_steps), step_every="batch", event_name=None)
-        callbacks.append(("rate", rate))
+        callbacks.append(("schedule", WarmUpCosine(n_steps)))
     if verbose:
         callbacks.append(("progress", Progress()))
     for group in net.optimizer_.param_groups:  # a schedule that ran before has left its last rate here
         group["lr"] = net.lr
-        group.pop("initial_lr", None)
     net.callbacks = callbacks
     net.initialize_callbacks()
     with seeded(seed, torch.device(net.device)):

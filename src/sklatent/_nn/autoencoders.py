@@ -66,9 +66,10 @@ class Autoencoder(_Coder):
     def encode(self, x):  # (n, d) -> (n, k)
         return self._encoded(self._scaled(x))
 
-    def decode(self, z):  # (n, k) -> (n, d) in the units of x
+    def decode(self, z):  # (n, k) -> (n, d) in the units of x, inside the fitted range
         out = self._decoded(z)
-        return self.scaling.inverse(out.sigmoid() if self.loss == "binary_cross_entropy" else out)
+        out = out.sigmoid() if self.loss == "binary_cross_entropy" else out
+        return self.scaling.inverse(self.scaling.inside(out))
 
 
 class VAE(_Coder):

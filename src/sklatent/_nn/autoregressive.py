@@ -1,8 +1,7 @@
 """Densities by the chain rule: log p(x) = sum_i log p(x_i | what comes before i), in the order of a core.
 
-A core (PixelCNN, ...) maps the levels of a row to the parameters of each feature's conditional; a likelihood
-says what the parameters mean; ``Levels`` says which values a level stands for. ``AutoregressiveModel`` joins the
-three.
+A core (PixelCNN, ...) maps the levels of a row to the parameters of each feature's conditional, a likelihood
+says what the parameters mean, and ``Levels`` which values a level stands for. ``AutoregressiveModel`` joins them.
 
 A core is an ``nn.Module`` with
 
@@ -10,35 +9,17 @@ A core is an ``nn.Module`` with
   features before it in the order, and on nothing else;
 - ``order``: the d feature indices, in the order in which they are drawn;
 - ``steps(n)``: a generator that yields the (n, P) parameters of the first feature in the order, is sent the
-  (n,) int64 levels chosen for it, yields the parameters of the second, and so on. It keeps what it computed in
-  local variables, so that a step costs one column of activations and not a forward pass. It knows no dropout.
+  (n,) int64 levels chosen for it, yields the parameters of the second, and so on. It keeps what it computed
+  in local variables: a step costs one column of activations, not a forward pass. It knows no dropout.
 
-A likelihood has ``n_params`` (P), ``log_prob(params, levels, beyond)`` and ``draw(params, generator)``, as
-``Categorical`` has.
+``likelihoods`` holds the likelihoods. With ``Reals`` in the place of ``Levels`` and a likelihood of real values, what
+is called levels here are the scaled values themselves.
 """
 
 import torch
 from torch import nn
 
-
-class Categorical:
-    """Any distribution over the levels: p(level) = softmax(params)[level]."""
-
-    def __init__(self, n_levels):
-        self.n_params = n_levels
-
-    def log_prob(self, params, levels, beyond):  # (..., P), (...), (...) -> (...)
-        """Log-probability of the levels in nats.
-
-        Where ``beyond`` > 0 (the distance outside the fitted range) it is that of the least likely level less
-        ``beyond``: below anything inside, finite, and lower the farther out.
-        """
-        every = params.log_softmax(-1)
-        at_level = every.gather(-1, levels.unsqueeze(-1)).squeeze(-1)
-        return torch.where(beyond > 0, every.amin(-1) - beyond.to(every.dtype), at_level)
-
-    def draw(self, params, generator=None):  # (n, P) -> (n,) int64
-        return torch.multinomial(params.softmax(-1), 1, generator=generator).squeeze(-1)
+from .likelihoods import Categorical as Categorical
 
 
 class AutoregressiveModel(nn.Module):
@@ -105,6 +86,6 @@ class AutoregressiveModel(nn.Module):
         return levels, log_weight
 
     def sample(self, n, generator=None):  # -> (n, d) raw
-        nothing = torch.zeros(n, len(self.core.order), dtype=torch.int64, device=self.levels.width.device)
-        levels, _ = self.fill(nothing, nothing.bool(), generator)
+        nothing, _ = self.levels(self.levels.log_width().new_zeros(n, len(self.core.order)))
+        levels, _ = self.fill(nothing, torch.zeros_like(nothing, dtype=torch.bool), generator)
         return self.levels.values(levels, generator)

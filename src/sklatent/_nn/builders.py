@@ -41,9 +41,7 @@ def conv(input_shape, n_code, n_latent, *, widths=(32, 64, 128, 256), activation
         up = [nn.ConvTranspose2d(c_out, c_in, 3, 2, 1, output_padding=extra), *after, *up]
     encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, n_code))
     start = _after(channels[-1], activation) if up else []
-    decoder = nn.Sequential(
-        nn.Linear(n_latent, flat), nn.Unflatten(1, (channels[-1], *sizes[-1])), *start, *up
-    )
+    decoder = nn.Sequential(nn.Linear(n_latent, flat), nn.Unflatten(1, (channels[-1], *sizes[-1])), *start, *up)
     return encoder, decoder
 
 

@@ -19,8 +19,8 @@ class MaskedConv(nn.Conv2d):
         0 0 0 0 0     0 0 0 0 0     0 0 0 0 0       0 0 0 0 0
         0 0 0 0 0     0 0 0 0 0     0 0 0 0 0       0 0 0 0 0
 
-    Type A (the first layer) leaves out the present: the row, or the pixel. Type B may look at it, for the first
-    layer has left it out already. Only the ones are stored, as a smaller kernel on a shifted image.
+    Type A (the first layer) leaves out the present: the row, or the pixel. Type B may look at it, for the
+    first layer has left it out already. Only the ones are stored, as a smaller kernel on a shifted image.
 
     Parameters
     ----------
@@ -100,20 +100,32 @@ class _BlockCache:
     def pixel(self, column, h):  # the newest pixel in sight (n, c) -> (n, f)
         self.columns.append(h)
         seen = torch.cat(tuple(self.columns), 1)
-        out = F.linear(
-            _gate(torch.addmm(self.above[column], seen, self.matrix)), self.out, self.block.out.bias
-        )
+        out = F.linear(_gate(torch.addmm(self.above[column], seen, self.matrix)), self.out, self.block.out.bias)
         return h + out if self.block.residual else out
 
 
-def _head(n_filters, n_seen, n_params):
-    return nn.Sequential(nn.Linear(n_filters + n_seen, n_filters), nn.ReLU(), nn.Linear(n_filters, n_params))
+class _Head(nn.Module):
+    """The parameters of one channel, from the pixels before and from the pixel's earlier channels."""
+
+    def __init__(self, n_filters, n_earlier, n_levels):
+        super().__init__()
+        self.hidden = nn.Linear(n_filters, n_filters)
+        self.earlier = nn.ModuleList(nn.Embedding(n_levels, n_filters) for _ in range(n_earlier))
+        self.out = nn.Linear(n_filters, n_levels)
+        for table in self.earlier:  # at first linear in the level: neighbours start alike
+            table.weight.data = torch.linspace(-1, 1, n_levels)[:, None] * table.weight.data[:1]
+
+    def forward(self, h, earlier):  # (..., f), one (...) int64 per earlier channel -> (..., P)
+        hidden = self.hidden(h)
+        for table, levels in zip(self.earlier, earlier, strict=True):
+            hidden = hidden + table(levels)
+        return self.out(hidden.relu())
 
 
 class PixelCNN(nn.Module):
     """Gated PixelCNN: the conditional of each pixel, from the pixels before it in raster order.
 
-    p(x) = prod_pixels prod_channels p(x_pc | pixels before p, channels before c of p). Pixels come row by row,
+    p(x) = prod_p prod_c p(x_pc | pixels before p, channels before c of pixel p). Pixels come row by row, and
     within a pixel the channels one after the other, whereas the features of a row are channel-first: feature
     ``channel * height * width + row * width + column``. The convolutions act on whole pixels; the head of a
     channel also sees the levels of the pixel's earlier channels.
@@ -132,8 +144,8 @@ class PixelCNN(nn.Module):
 
     Notes
     -----
-    Training costs O(height width n_blocks n_filters^2) an image, all pixels at once. Sampling by ``steps`` costs
-    as much, one pixel after the other.
+    Training costs O(height width n_blocks n_filters^2) an image, all pixels at once. Sampling by ``steps``
+    costs as much, one pixel after the other.
 
     References
     ----------
@@ -146,35 +158,33 @@ class PixelCNN(nn.Module):
         super().__init__()
         channels, height, width = self.image_shape = tuple(image_shape)
         self.order = [c * height * width + p for p in range(height * width) for c in range(channels)]
-        table = torch.cat([torch.linspace(-1, 1, n_levels)[:, None], torch.eye(n_levels)], 1)
-        self.register_buffer("table", table, persistent=False)  # what the network sees of a level
-        seen = table.shape[1]
-        first = GatedBlock(channels * seen, n_filters, first_kernel_size, dropout, kind="A")
+        # A number per level, not one-hot: that gave 0.06 bits/dim more on held-out 8 x 8 digits, by overfitting.
+        self.register_buffer("value", torch.linspace(-1, 1, n_levels), persistent=False)
+        first = GatedBlock(channels, n_filters, first_kernel_size, dropout, kind="A")
         more = [GatedBlock(n_filters, n_filters, 3, dropout, kind="B") for _ in range(n_blocks)]
         self.blocks = nn.ModuleList([first, *more])
-        self.heads = nn.ModuleList(_head(n_filters, c * seen, n_levels) for c in range(channels))
+        self.heads = nn.ModuleList(_Head(n_filters, c, n_levels) for c in range(channels))
         self.place = nn.Parameter(torch.zeros(n_filters, height, width))  # where a pixel is
 
     def forward(self, levels):  # (n, d) -> (n, d, P)
-        channels, height, width = self.image_shape
-        seen = self.table[levels.view(-1, channels, height, width)]  # (n, c, h, w, e)
-        v = h = seen.permute(0, 1, 4, 2, 3).flatten(1, 2)  # (n, c e, h, w)
+        levels = levels.unflatten(1, self.image_shape)  # (n, c, h, w)
+        v = h = self.value[levels]
         for block in self.blocks:
             v, h = block(v, h)
             if not block.residual:
                 h = h + self.place
         h = h.permute(0, 2, 3, 1)  # (n, h, w, f)
-        params = [head(torch.cat([h, *seen[:, :c].unbind(1)], -1)) for c, head in enumerate(self.heads)]
+        params = [head(h, levels[:, :c].unbind(1)) for c, head in enumerate(self.heads)]
         return torch.stack(params, 1).flatten(1, 3)
 
     @torch.no_grad()
     def steps(self, n):
-        """Yield the parameters of a feature, be sent its levels, go on to the next; see ``autoregressive``."""
-        channels, height, width = self.image_shape
+        """Yield the parameters of a feature, be sent its levels, go on; see ``autoregressive``."""
+        channels, _, width = self.image_shape
         caches = [_BlockCache(block, n, width) for block in self.blocks]
-        blank = self.table.new_zeros(n, channels * self.table.shape[1])
+        blank = self.value.new_zeros(n, channels)
         row = blank.unsqueeze(2).expand(-1, -1, width)
-        for r in range(height):
+        for place in self.place.permute(1, 2, 0):  # one row's (w, f)
             v, pixel, pixels = row, blank, []
             for cache in caches:
                 v = cache.start_row(v)
@@ -183,11 +193,10 @@ class PixelCNN(nn.Module):
                 for cache in caches:
                     h = cache.pixel(column, h)
                     if not cache.block.residual:
-                        h = h + self.place[:, r, column]
-                seen = []
+                        h = h + place[column]
+                levels = []
                 for head in self.heads:
-                    level = yield head(torch.cat([h, *seen], 1))
-                    seen.append(self.table[level])
-                pixel = torch.cat(seen, 1)
+                    levels.append((yield head(h, levels)))
+                pixel = self.value[torch.stack(levels, 1)]
                 pixels.append(pixel)
             row = torch.stack(pixels, 2)

@@ -1,0 +1,241 @@
+"""MADE: fully connected layers, masked so that each output sees only the features before it; and FVBN."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .autoregressive import AutoregressiveModel
+
+FAR = 8.0  # in scaled units; the network sees real values clipped to this, so that it cannot follow an outlier
+N_KNOTS = 32  # columns that the network sees of a level, at most
+
+
+class MaskedLinear(nn.Linear):
+    """A linear layer in which a unit sees the units of its own degree or a lower one.
+
+    The degree of a unit says how many features, the first ones in the order, it may depend on. The mask follows
+    from the degrees and is applied in each pass: the weights stay as trained.
+
+    Parameters
+    ----------
+    in_degrees, out_degrees : (n_masks, in_features), (n_masks, out_features) int tensors
+    bias : bool
+    """
+
+    def __init__(self, in_degrees, out_degrees, bias=True):
+        super().__init__(in_degrees.shape[1], out_degrees.shape[1], bias)
+        self.register_buffer("in_degrees", in_degrees, persistent=False)
+        self.register_buffer("out_degrees", out_degrees, persistent=False)
+
+    def forward(self, x, which=0):  # (n, in) -> (n, out)
+        mask = self.in_degrees[which] <= self.out_degrees[which].unsqueeze(1)
+        return F.linear(x, self.weight * mask, self.bias)
+
+
+class _ByDegree:
+    """A masked layer while sampling: units sorted by degree, so that what one step needs lies side by side."""
+
+    def __init__(self, layer, which, n_degrees):
+        before, after = layer.in_degrees[which], layer.out_degrees[which]
+        rows, columns = after.argsort(stable=True), before.argsort(stable=True)
+        self.weight = layer.weight[rows][:, columns]
+        self.bias = None if layer.bias is None else layer.bias[rows]
+        degrees = torch.arange(n_degrees, device=before.device)
+        self.n_in = torch.searchsorted(before[columns].long(), degrees, right=True).tolist()
+        self.ends = [0, *torch.searchsorted(after[rows].long(), degrees, right=True).tolist()]
+
+    def new(self, degree):
+        return slice(self.ends[degree], self.ends[degree + 1])
+
+    def __call__(self, degree, x):  # all inputs, of which only those known are read -> the units of that degree
+        known, new = self.n_in[degree], self.new(degree)
+        return F.linear(x[:, :known], self.weight[new, :known], None if self.bias is None else self.bias[new])
+
+
+def _level_table(n_levels):
+    """What the network sees of each level: 0 or 1 for two, else its place on [-1, 1] and a one-hot code.
+
+    Of more than ``N_KNOTS`` levels the code is interpolated between knots: close levels look alike.
+    """
+    if n_levels <= 2:
+        return torch.arange(n_levels).unsqueeze(1).float()
+    n_knots = min(n_levels, N_KNOTS)
+    place = torch.linspace(0, n_knots - 1, n_levels).unsqueeze(1)
+    hats = (1 - (place - torch.arange(n_knots)).abs()).clamp(min=0)
+    return torch.cat([2 * place / (n_knots - 1) - 1, hats], 1)
+
+
+class MADE(nn.Module):
+    """Masked autoencoder for distribution estimation: the conditional of each feature from those before it.
+
+    h_1 = relu(M_1 W_1 x + b_1), ..., params = M W h_L + M_d D x + b, where the masks M cut every path to a feature
+    from itself or a later one. ``hidden_layer_sizes=()`` leaves params = M W x + b, the fully visible belief network
+    (FVBN): with two levels and a Bernoulli likelihood, a logistic regression of each feature on those before it.
+
+    Parameters
+    ----------
+    n_features : int
+    hidden_layer_sizes : sequence of int
+    n_params : int
+        Parameters of a feature's conditional, as the likelihood's ``n_params``.
+    n_levels : int or None
+        None: the inputs are real values, in scaled units.
+    order : "natural" or "random"
+    n_masks : int
+        Sets of masks over the same weights, each with its own hidden degrees, and with its own order if that is
+        random. More than one is for ``MixtureOfOrders``.
+    direct : bool
+        Whether the outputs see the inputs also directly, by D.
+    input_dropout : float in [0, 1)
+        Mean share of the inputs hidden from the network in training; the share of a row is drawn uniformly around
+        it. The network is told which are hidden: it learns p(x_i | some of what comes before).
+    seed : int
+        Of the orders and masks, which are no part of the saved weights.
+
+    References
+    ----------
+    M. Germain, K. Gregor, I. Murray, H. Larochelle, "MADE: Masked Autoencoder for Distribution Estimation", 2015.
+    B. J. Frey, "Graphical Models for Machine Learning and Digital Communication", 1998 (FVBN).
+    """
+
+    def __init__(
+        self, n_features, hidden_layer_sizes, n_params, *, n_levels=None, order="natural", n_masks=1, direct=True,
+        input_dropout=0.0, seed=0,
+    ):  # fmt: skip
+        super().__init__()
+        self.n_params, self.input_dropout = n_params, input_dropout
+        table = None if n_levels is None else _level_table(n_levels)
+        self.register_buffer("table", table, persistent=False)
+        self.n_columns = n_columns = (1 if table is None else table.shape[1]) + (input_dropout > 0)
+        generator = torch.Generator().manual_seed(seed)
+        positions = _positions(n_features, order, n_masks, generator)
+        self.orders = positions.argsort(1).tolist()
+        seen, shown = (positions + 1).repeat_interleave(n_columns, 1), positions.repeat_interleave(n_params, 1)
+        degrees = [seen, *(_hidden_degrees(n_features, size, n_masks, generator) for size in hidden_layer_sizes)]
+        self.hidden = nn.ModuleList(MaskedLinear(*pair) for pair in zip(degrees, degrees[1:], strict=False))
+        self.out = MaskedLinear(degrees[-1], shown)
+        self.direct = None
+        if direct and hidden_layer_sizes:
+            self.direct = MaskedLinear(seen, shown, bias=False)
+            nn.init.zeros_(self.direct.weight)
+
+    @property
+    def order(self):
+        return self.orders[0]
+
+    def _look(self, values):  # (...) levels or scaled values -> (..., e)
+        if self.table is None:
+            seen = values.to(self.out.weight.dtype).clamp(-FAR, FAR).unsqueeze(-1)
+        else:
+            seen = self.table[values]
+        return torch.cat([seen, torch.ones_like(seen[..., :1])], -1) if self.input_dropout else seen
+
+    def _hide(self, seen):  # (n, d, e) -> (n, d, e)
+        """Zero some features: the share of a row is uniform, with mean ``input_dropout``, and as wide as it can be."""
+        reach = min(self.input_dropout, 1 - self.input_dropout)
+        share = self.input_dropout + reach * (2 * torch.rand_like(seen[:, :1, :1]) - 1)
+        return seen * (torch.rand_like(seen[..., :1]) >= share)
+
+    def forward(self, values, which=0):  # (n, d) -> (n, d, P)
+        seen = self._look(values)
+        if self.training and self.input_dropout:
+            seen = self._hide(seen)
+        x = h = seen.flatten(1)
+        for layer in self.hidden:
+            h = layer(h, which).relu()
+        params = self.out(h, which)
+        if self.direct is not None:
+            params = params + self.direct(x, which)
+        return params.unflatten(1, (-1, self.n_params))
+
+    @torch.no_grad()
+    def steps(self, n, which=0):
+        """Yield the parameters of a feature, be sent its values, go on; see ``autoregressive``.
+
+        A hidden unit of degree i is computed once, when the i first features are known: all steps together cost
+        one forward pass.
+        """
+        n_features = len(self.order)
+        hidden = [_ByDegree(layer, which, n_features) for layer in self.hidden]
+        out = _ByDegree(self.out, which, n_features)
+        direct = None if self.direct is None else _ByDegree(self.direct, which, n_features)
+        x = out.weight.new_zeros(n, self.n_columns * n_features)
+        units = [out.weight.new_zeros(n, layer.ends[-1]) for layer in hidden]
+        for i in range(n_features):
+            h = x
+            for layer, cache in zip(hidden, units, strict=True):
+                cache[:, layer.new(i)] = layer(i, h).relu()
+                h = cache
+            params = out(i, h)
+            chosen = yield params if direct is None else params + direct(i, x)
+            x[:, i * self.n_columns : (i + 1) * self.n_columns] = self._look(chosen)
+
+
+def _positions(n_features, order, n_masks, generator):
+    """The place of each feature in the order of each mask set: (n_masks, n_features)."""
+    if order == "natural":
+        return torch.arange(n_features, dtype=torch.int32).repeat(n_masks, 1)
+    return torch.stack([torch.randperm(n_features, generator=generator) for _ in range(n_masks)]).int()
+
+
+def _hidden_degrees(n_features, size, n_masks, generator):
+    """From 1 to n_features - 1, evenly, in another arrangement for each mask set: (n_masks, size)."""
+    degrees = torch.linspace(1, max(n_features - 1, 1), size).round().int()
+    return torch.stack([degrees[torch.randperm(size, generator=generator)] for _ in range(n_masks)])
+
+
+class _OneOrder:
+    """One mask set of a core, as a core."""
+
+    def __init__(self, core, which):
+        self.core, self.which, self.order = core, which, core.orders[which]
+
+    def __call__(self, values):
+        return self.core(values, self.which)
+
+    def steps(self, n):
+        return self.core.steps(n, self.which)
+
+
+class MixtureOfOrders(AutoregressiveModel):
+    """log p(x) = log (1/K) sum_k p_k(x), in nats: each mask set k of the core is a density, all of equal weight.
+
+    In training ``forward`` is -log p_k(x) of one mask set, drawn anew for each batch from torch's global generator,
+    as dropout is; its mean over k is an upper bound on -log p(x).
+    """
+
+    def _members(self):
+        return [self._member(which) for which in range(len(self.core.orders))]
+
+    def _member(self, which):
+        return AutoregressiveModel(self.levels, _OneOrder(self.core, which), self.likelihood)
+
+    def log_prob_map(self, x):  # (n, d) raw -> (n, d)
+        """What each feature adds to the log-density of its row, in nats.
+
+        The mean of the members' maps, weighted by how likely each member is given the row, r_k; what is then left
+        of log p(x), minus the divergence of r from 1/K (between -log K and 0), is spread evenly over the features.
+        """
+        maps = torch.stack([member.log_prob_map(x) for member in self._members()])  # (K, n, d)
+        log_share = maps.sum(2).log_softmax(0)
+        share = log_share.exp()
+        divergence = (share * log_share).sum(0) + math.log(len(maps))
+        return (share.unsqueeze(2) * maps).sum(0) - divergence.unsqueeze(1) / maps.shape[2]
+
+    def forward(self, x):
+        if not self.training:
+            return -self.log_prob(x)
+        return self._member(int(torch.randint(len(self.core.orders), ())))(x)
+
+    @torch.no_grad()
+    def fill(self, levels, given, generator=None):
+        """As ``AutoregressiveModel.fill``, each row by a member drawn for it."""
+        which = torch.randint(len(self.core.orders), (len(levels),), generator=generator, device=levels.device)
+        levels, log_weight = levels.clone(), self.levels.log_width().new_zeros(len(levels))
+        for k, member in enumerate(self._members()):
+            rows = (which == k).nonzero().squeeze(1)
+            if len(rows):
+                levels[rows], log_weight[rows] = member.fill(levels[rows], given[rows], generator)
+        return levels, log_weight

@@ -1,0 +1,18 @@
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+torch.set_num_threads(1)  # the nets are small, and the tests share the cores
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """Bundled scans of digits: 1797 rows of 8 x 8 pixels, whole numbers 0 to 16."""
+    X, _ = load_digits(return_X_y=True)
+    X.flags.writeable = False
+    return X
+
+
+@pytest.fixture(scope="session")
+def labels():
+    return load_digits().target

@@ -1,0 +1,213 @@
+"""Bad input gets an error in words: what was expected, what came, which parameter, what to do."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from common import ESTIMATORS, small
+from sklearn.exceptions import NotFittedError
+from torch import nn
+
+from sklatent import AutoencoderTransformer, PixelCNNDensity, VAETransformer
+
+every = pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)
+CODERS = pytest.mark.parametrize("cls", [AutoencoderTransformer, VAETransformer])
+X = np.random.RandomState(0).normal(size=(40, 6))
+
+
+@every
+@pytest.mark.parametrize(
+    ("image_shape", "message"),
+    [
+        ((2, 2), r"image_shape=\(2, 2\) needs 4 features, but X has 6. Pass the \(channels, height, width\)"),
+        ((6,), "must be \\(height, width\\) or \\(channels, height, width\\), positive integers"),
+        ((-2, -3), "positive integers"),
+        ((2.0, 3.0), "positive integers"),
+    ],
+)
+def test_wrong_image_shape(cls, image_shape, message):
+    with pytest.raises(ValueError, match=message):
+        small(cls, image_shape=image_shape).fit(X)
+
+
+@every
+@pytest.mark.parametrize(("value", "message"), [(np.nan, "contains NaN"), (np.inf, "infinity")])
+def test_nan_and_infinity(cls, value, message):
+    bad = X.copy()
+    bad[3, 2] = value
+    with pytest.raises(ValueError, match=message):
+        small(cls).fit(bad)
+    with pytest.raises(ValueError, match=message):
+        small(cls).fit(X).score_samples(bad)
+
+
+@every
+def test_strings(cls):
+    with pytest.raises(ValueError, match="could not convert string to float"):
+        small(cls).fit(np.array([["a", "b"], ["c", "d"]]))
+
+
+@every
+def test_too_few_features_and_reordered_columns(cls):
+    estimator = small(cls).fit(pd.DataFrame(X, columns=list("abcdef")))
+    with pytest.raises(ValueError, match="X has 5 features, but .* is expecting 6 features"):
+        estimator.score_samples(X[:, :5])
+    with pytest.raises(ValueError, match="Feature names must be in the same order"):
+        estimator.score_samples(pd.DataFrame(X, columns=list("abcdfe")))
+
+
+@every
+def test_empty(cls):
+    with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
+        small(cls).fit(X[:0])
+    with pytest.raises(ValueError, match=r"Found array with 0 feature\(s\)"):
+        small(cls).fit(X[:, :0])
+
+
+@every
+def test_not_fitted(cls):
+    with pytest.raises(NotFittedError, match=f"This {cls.__name__} instance is not fitted yet"):
+        small(cls).score_samples(X)
+
+
+@every
+@pytest.mark.filterwarnings("ignore:Posterior collapse")
+def test_one_row_one_feature_and_constant_features_just_work(cls):
+    constant = X.copy()
+    constant[:, [1, 4]] = [7.0, -1e6]
+    for rows in (X[:1], X[:, :1], constant, np.zeros((10, 3))):
+        scores = small(cls).fit(rows).score_samples(rows)
+        assert scores.shape == (len(rows),)
+        assert np.isfinite(scores).all()
+
+
+@every
+def test_batch_larger_than_the_data_just_works(cls):
+    assert small(cls, batch_size=10_000).fit(X).n_iter_ == 3
+
+
+@every
+def test_values_outside_the_fitted_range_fall_with_the_distance(cls):
+    estimator = small(cls, max_iter=20).fit(X)
+    far = np.repeat(X[:1], 6, axis=0)
+    far[:, 2] = X[:, 2].max() + np.array([0.1, 1, 10, 1e3, 1e8, 1e14])
+    scores = estimator.score_samples(np.concatenate([X[:1], far]))
+    assert np.isfinite(scores).all()
+    assert (np.diff(scores) < 0).all()
+    assert np.isfinite(estimator.score_samples(np.full((1, 6), 1e300))).all()
+
+
+@every
+def test_early_stopping_without_rows_to_spare(cls):
+    with pytest.raises(ValueError, match="early_stopping=True keeps 1 of 1 rows apart"):
+        small(cls, early_stopping=True).fit(X[:1])
+
+
+@every
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("max_iter", 0), ("learning_rate", 0.0), ("batch_size", -1), ("validation_fraction", 1.5), ("precision", "half")],
+)
+def test_parameters_out_of_range(cls, name, value):
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of {cls.__name__} must be"):
+        small(cls, **{name: value}).fit(X)
+
+
+@every
+def test_unknown_device(cls):
+    with pytest.raises(ValueError, match="device='gpu' cannot be used here.*Expected 'auto', 'cpu', 'cuda'"):
+        small(cls, device="gpu").fit(X)
+
+
+@every
+def test_a_learning_rate_that_explodes_leaves_the_estimator_unfitted(cls):
+    estimator = small(cls, learning_rate=1e30, max_iter=50)
+    with pytest.raises(ValueError, match=r"The train loss became \w+ in epoch \d+.*learning_rate .*outliers .*floor"):
+        estimator.fit(X)
+    with pytest.raises(NotFittedError):
+        estimator.score_samples(X)
+
+
+@CODERS
+def test_n_components_beyond_the_features_just_works(cls):
+    assert small(cls, n_components=50).fit_transform(X).shape == (40, 50)
+
+
+@CODERS
+def test_a_module_where_a_builder_belongs(cls):
+    with pytest.raises(TypeError, match=r"architecture is an instance of Linear.*builder\(input_shape, n_code"):
+        small(cls, architecture=nn.Linear(6, 3)).fit(X)
+
+
+@CODERS
+def test_a_builder_that_returns_something_else(cls):
+    with pytest.raises(TypeError, match=r"returns two nn.Module, \(encoder, decoder\); it returned Linear"):
+        small(cls, architecture=lambda shape, n_code, n_latent: nn.Linear(6, 3)).fit(X)
+
+
+def builder_of(n_code_error=0, n_out_error=0):
+    def build(input_shape, n_code, n_latent):
+        n = input_shape[0]
+        return nn.Linear(n, n_code + n_code_error), nn.Linear(n_latent, n + n_out_error)
+
+    return build
+
+
+@CODERS
+def test_a_builder_that_returns_a_wrong_shape(cls):
+    small(cls, architecture=builder_of()).fit(X)
+    with pytest.raises(ValueError, match=r"builder's encoder must map \(n, 6\) to \(n, [36]\).*shape \(2, [47]\)"):
+        small(cls, architecture=builder_of(n_code_error=1)).fit(X)
+    with pytest.raises(ValueError, match=r"builder's decoder must map \(n, 3\) to"):
+        small(cls, architecture=builder_of(n_out_error=2)).fit(X)
+    with pytest.raises(ValueError, match=r"builder's encoder cannot take rows of shape \(n, 1, 2, 3\)"):
+        small(cls, architecture=lambda *_: (nn.Linear(7, 3), nn.Linear(3, 6)), image_shape=(2, 3)).fit(X)
+
+
+@CODERS
+def test_conv_and_affine_need_an_image_shape(cls):
+    with pytest.raises(ValueError, match="architecture='conv' needs image_shape"):
+        small(cls, architecture="conv").fit(X)
+    with pytest.raises(ValueError, match="corruption='affine' warps images, but image_shape is None"):
+        small(cls, corruption="affine").fit(X)
+    with pytest.raises(ValueError, match="The 'corruption' parameter"):
+        small(cls, corruption="blur").fit(X)
+
+
+@CODERS
+def test_hidden_layer_sizes_must_be_positive_integers(cls):
+    for sizes in ((0,), (3.5,), ("a",)):
+        with pytest.raises(ValueError, match="hidden_layer_sizes=.* must be positive integers, or"):
+            small(cls, hidden_layer_sizes=sizes).fit(X)
+
+
+@CODERS
+def test_codes_of_a_wrong_width(cls):
+    with pytest.raises(ValueError, match="The codes have 2 columns, but .* was fitted with n_components=3"):
+        small(cls).fit(X).inverse_transform(np.zeros((4, 2)))
+
+
+def test_bernoulli_needs_values_in_the_unit_interval():
+    with pytest.raises(ValueError, match=r"likelihood='bernoulli' needs values in \[0, 1\], but X reaches from -"):
+        small(VAETransformer, likelihood="bernoulli").fit(X)
+
+
+def test_variance_that_overflows():
+    with pytest.raises(ValueError, match="The variance of X overflows"):
+        small(AutoencoderTransformer).fit(X * 1e200)
+
+
+@pytest.mark.parametrize("cls", [VAETransformer, PixelCNNDensity])
+def test_n_samples(cls):
+    estimator = small(cls).fit(X)
+    assert estimator.sample(0).shape == (0, 6)
+    assert estimator.sample(np.int64(3), random_state=0).shape == (3, 6)
+    for wrong in (-1, 1.5):
+        with pytest.raises(ValueError, match="n_samples=.* must be an integer, 0 or more"):
+            estimator.sample(wrong)
+
+
+def test_posterior_collapse_is_told_in_words():
+    noise = np.random.RandomState(0).normal(size=(200, 10))
+    with pytest.warns(UserWarning, match="Posterior collapse: 0 of 10 latent units are active.*free_bits"):
+        vae = VAETransformer(10, beta=50.0, max_iter=30, random_state=0).fit(noise)
+    assert vae.n_active_units_ == 0

@@ -1,0 +1,432 @@
+"""Autoencoders in pure torch, against numbers known by other means."""
+
+import math
+from functools import partial
+from itertools import product
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
+from torch.testing import assert_close
+
+from sklatent._nn.autoencoders import LOG_VARIANCE_MAX, VAE, Autoencoder, _bounded, _kl
+from sklatent._nn.builders import conv, mlp
+from sklatent._nn.corruption import CORRUPTIONS, Mask, Noise, Swap, Warp, make_corruption
+from sklatent._nn.scaling import Affine
+
+SIZES = [(1, 8, 8), (3, 9, 7), (1, 1, 50), (1, 50, 1), (1, 28, 28), (2, 1, 1), (1, 2, 3), (3, 33, 64)]
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+def scaling_for(X):
+    """As the estimators fill it: standardised, and the range in scaled units."""
+    scaling = Affine(X.shape[1])
+    scaling.shift.copy_(X.mean(0))
+    deviation = X.double().std(0, correction=0)
+    scaling.scale.copy_(torch.where(deviation > 0, deviation, 1.0))
+    u = scaling(X.double())
+    scaling.lower.copy_(u.amin(0))
+    scaling.upper.copy_(u.amax(0))
+    return scaling
+
+
+def make_vae(scaling, input_shape, n_latent, builder=mlp, **options):
+    per_feature = 1 if options.get("likelihood") == "bernoulli" else 2
+    out_shape = (per_feature * input_shape[0], *input_shape[1:])
+    encoder, _ = builder(input_shape, 2 * n_latent, n_latent)
+    _, decoder = builder(out_shape, n_latent, n_latent)
+    return VAE(scaling, encoder, decoder, input_shape, **options)
+
+
+def fit(module, X, steps=300, learning_rate=5e-3):
+    optimizer = torch.optim.Adam(module.train().parameters(), learning_rate)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        module(X).mean().backward()
+        optimizer.step()
+    return module.eval()
+
+
+# -- builders ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", SIZES)
+@pytest.mark.parametrize("builder", [mlp, conv])
+def test_shapes_come_back_and_gradients_reach_everything(builder, shape):
+    encoder, decoder = builder(shape, 6, 3)
+    x = torch.rand(5, *shape)
+    code = encoder(x)
+    assert code.shape == (5, 6)
+    out = decoder(code[:, :3])
+    assert out.shape == x.shape
+    (out.square().sum() + (code + 1).square().sum()).backward()
+    for name, parameter in [*encoder.named_parameters(), *decoder.named_parameters()]:
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_conv_halves_four_times_at_most_and_small_images_less_often():
+    def n_convolutions(*size):
+        return sum(isinstance(layer, nn.Conv2d) for layer in conv((1, *size), 4, 4)[0])
+
+    assert [n_convolutions(n, n) for n in (1, 2, 4, 8, 28, 64)] == [0, 0, 1, 2, 4, 4]
+
+
+def test_mlp_without_hidden_layers_is_affine():
+    encoder, decoder = (part.double() for part in mlp((7,), 3, 3, widths=()))
+    a, b = torch.randn(2, 4, 7, dtype=torch.float64)
+    for part, x, y in [(encoder, a, b), (decoder, a[:, :3], b[:, :3])]:
+        assert_close(part((x + y) / 2), (part(x) + part(y)) / 2)
+
+
+@pytest.mark.parametrize("builder", [mlp, conv])
+def test_forward_changes_no_buffer_and_rows_do_not_meet(builder):
+    encoder, decoder = (part.double().train() for part in builder((1, 8, 8), 4, 4))
+    before = {name: buffer.clone() for name, buffer in encoder.named_buffers()}
+    x = torch.rand(6, 1, 8, 8, dtype=torch.float64)
+    together = decoder(encoder(x))
+    assert_close(together[2:3], decoder(encoder(x[2:3])))
+    assert_close(dict(encoder.named_buffers()), before)
+
+
+# -- corruption ----------------------------------------------------------------------------------------------
+
+
+def test_noise_has_the_given_deviation():
+    u = torch.zeros(200, 500)
+    assert_close((Noise(0.3)(u)).std(), torch.tensor(0.3), rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(500, 200), (2000, 1, 9, 8), (500, 3, 28, 28)])
+def test_mask_sets_the_given_fraction_to_zero(shape):
+    u = torch.rand(shape) + 1
+    out = Mask(0.3)(u)
+    assert_close((out == 0).float().mean(), torch.tensor(0.3), rtol=0, atol=0.02)
+    assert_close(out[out != 0], u[out != 0])
+
+
+def test_mask_takes_whole_patches_of_all_channels():
+    gone = Mask(0.5)(torch.ones(10, 3, 28, 28)) == 0
+    patches = gone.reshape(10, 3, 7, 4, 7, 4).float().mean((1, 3, 5))
+    assert set(patches.unique().tolist()) == {0.0, 1.0}
+
+
+def test_swap_takes_the_value_of_another_row():
+    u = torch.arange(400.0).reshape(100, 4)  # no value twice; column j holds j modulo 4
+    out = Swap(0.25)(u.repeat(1, 50))
+    assert_close(out % 4, u.repeat(1, 50) % 4)
+    assert_close((out != u.repeat(1, 50)).float().mean(), torch.tensor(0.25), rtol=0, atol=0.02)
+    assert (Swap(1.0)(u) != u).all()
+    assert_close(Swap(1.0)(u[:1]), u[:1])
+
+
+@pytest.mark.parametrize("shape", SIZES)
+def test_warp_of_no_strength_is_the_identity(shape):
+    u = torch.rand(4, *shape, dtype=torch.float64)
+    assert_close(Warp(0, 0, 0, 0)(u), u, rtol=0, atol=1e-6)
+
+
+def test_warp_does_not_mix_rows():
+    u = torch.zeros(6, 1, 8, 8)
+    u[3] = torch.rand(1, 8, 8)
+    out = Warp()(u)
+    assert out[3].abs().sum() > 0
+    assert out[[0, 1, 2, 4, 5]].abs().sum() == 0
+
+
+def test_warp_turns_by_the_angle_and_moves_by_the_share_of_the_side():
+    image = torch.zeros(400, 1, 41, 81, dtype=torch.float64)
+    image[:, :, 20, 60] = 1.0  # a dot, 20 pixels right of the centre
+    rows = torch.arange(41.0, dtype=torch.float64).view(-1, 1) - 20
+    columns = torch.arange(81.0, dtype=torch.float64) - 40
+
+    def dot(warp):
+        out = warp(image)[:, 0]
+        mass = out.sum((1, 2))
+        return (out * rows).sum((1, 2)) / mass, (out * columns).sum((1, 2)) / mass
+
+    y, x = dot(Warp(shift=0, rotation=0.5, scale=0, shear=0))
+    assert_close((y.square() + x.square()).sqrt(), torch.full_like(x, 20), rtol=0.03, atol=0)
+    assert_close(torch.atan2(y, x).abs().max().item(), 0.5, rtol=0.05, atol=0)
+    y, x = dot(Warp(shift=0.1, rotation=0, scale=0, shear=0))
+    assert_close(y.abs().max().item(), 4.1, rtol=0.05, atol=0)
+    assert_close((x - 20).abs().max().item(), 8.1, rtol=0.05, atol=0)
+
+
+def test_make_corruption():
+    assert make_corruption(None) is None
+    own = partial(torch.mul, other=2)
+    assert make_corruption(own) is own
+    assert set(CORRUPTIONS) == {"noise", "mask", "swap", "affine"}
+    with pytest.raises(ValueError, match="image_shape is None"):
+        make_corruption("affine")
+    with pytest.raises(ValueError, match="'jitter' is not one of"):
+        make_corruption("jitter")
+
+
+def test_encoder_sees_the_corrupted_row_in_training_only():
+    module = Autoencoder(Affine(5), *mlp((5,), 2, 2), (5,), corruption=torch.zeros_like)
+    x = torch.randn(3, 5)
+    blind = module.decode(module.train().encode(x)).float()
+    assert_close(blind[0], blind[1])
+    assert_close(module(x), (blind - x).square().sum(1))
+    module.eval()
+    seen = module.decode(module.encode(x)).float()
+    assert not torch.allclose(seen[0], seen[1])
+    assert_close(module(x), (seen - x).square().sum(1))
+
+
+# -- autoencoder ---------------------------------------------------------------------------------------------
+
+
+def test_binary_cross_entropy_in_the_fitted_range():
+    scaling = Affine(4)
+    scaling.shift.fill_(-2.0)
+    scaling.scale.fill_(8.0)
+    module = Autoencoder(scaling, *mlp((4,), 2, 2), (4,), loss="binary_cross_entropy")
+    x = 8 * torch.rand(6, 4) - 2
+    p = (module.decode(module.encode(x)) + 2) / 8
+    expected = nn.functional.binary_cross_entropy(p.float(), (x + 2) / 8, reduction="none").sum(1)
+    assert_close(module(x), expected)
+
+
+def test_linear_autoencoder_reaches_pca():
+    X = torch.randn(200, 10) @ torch.randn(10, 10)
+    X = X - X.mean(0)
+    best = torch.linalg.svdvals(X)[4:].square().sum() / 200
+    module = fit(Autoencoder(Affine(10), *mlp((10,), 4, 4, widths=()), (10,)), X, 1500, 1e-2)
+    error = module(X).mean()
+    assert best * (1 - 1e-4) < error < best * 1.01
+
+
+# -- variational autoencoder -----------------------------------------------------------------------------------
+
+
+def test_kl_is_that_of_torch():
+    mean, log_variance = torch.randn(2, 7, 5, dtype=torch.float64)
+    expected = kl_divergence(Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0))
+    assert_close(_kl(mean, log_variance), expected)
+    vae = make_vae(Affine(6), (6,), 3).double()
+    kl = vae.kl_per_unit(torch.randn(4, 6))
+    assert kl.shape == (4, 3)
+    assert kl.dtype == torch.float64
+    assert (kl >= 0).all()
+
+
+def test_bounds_on_the_log_variance_are_smooth_and_the_identity_inside():
+    raw = torch.linspace(-200, 200, 4001, dtype=torch.float64, requires_grad=True)
+    out = _bounded(raw, 1e-3)
+    out.sum().backward()
+    assert_close(out[[0, -1]].tolist(), [math.log(1e-3), LOG_VARIANCE_MAX])
+    assert (raw.grad >= 0).all()
+    middle = raw.abs() < 1
+    assert_close(out[middle], raw[middle], rtol=0, atol=0.01)
+
+
+def unbounded(log_variance, floor):
+    """What comes out of ``_bounded`` as ``log_variance``."""
+
+    def inverse_softplus(y):
+        return y + (-(-y).expm1()).log()
+
+    low = math.log(floor)
+    below = low + inverse_softplus(log_variance - low)
+    return LOG_VARIANCE_MAX - inverse_softplus(LOG_VARIANCE_MAX - below)
+
+
+def linear_gaussian(scaling, W, b, noise_variance):
+    """A VAE whose exact marginal, in scaled units, is N(b, W W' + diag noise_variance); q is the exact posterior's
+    mean and the diagonal of its precision, the best diagonal q."""
+    d, k = W.shape
+    encoder, decoder = mlp((d,), 2 * k, k, widths=())[0], mlp((2 * d,), k, k, widths=())[1]
+    vae = VAE(scaling, encoder, decoder, (d,)).double().eval()
+    precision = torch.eye(k, dtype=W.dtype) + W.T @ (W / noise_variance.unsqueeze(1))
+    to_mean = torch.linalg.solve(precision, W.T / noise_variance)
+    with torch.no_grad():
+        decoder[0].weight.copy_(torch.cat([W, torch.zeros_like(W)]))
+        decoder[0].bias.copy_(torch.cat([b, unbounded(noise_variance.log(), vae.variance_floor)]))
+        encoder[1].weight.copy_(torch.cat([to_mean, torch.zeros_like(to_mean)]))
+        log_variance = -precision.diagonal().log()
+        encoder[1].bias.copy_(torch.cat([-to_mean @ b, unbounded(log_variance, 1e-4)]))
+    return vae
+
+
+@pytest.fixture
+def known():
+    """Scaling in play, a random W, the exact log-density in the units of x."""
+    d, k = 6, 2
+    scaling = Affine(d)
+    scaling.shift.copy_(torch.randn(d))
+    scaling.scale.copy_(torch.rand(d) + 0.5)
+    W = torch.randn(d, k, dtype=torch.float64)
+    b = torch.randn(d, dtype=torch.float64)
+    noise_variance = torch.rand(d, dtype=torch.float64) + 0.3
+
+    def exact(W):
+        marginal = MultivariateNormal(b, W @ W.T + noise_variance.diag())
+        X = scaling.inverse(marginal.sample((30,)))
+        return X, marginal.log_prob(scaling(X)) - scaling.log_scale()
+
+    return scaling, W, b, noise_variance, exact
+
+
+def test_importance_bound_is_below_and_near_the_exact_marginal(known):
+    scaling, W, b, noise_variance, exact = known
+    X, log_p = exact(W)
+    vae = linear_gaussian(scaling, W, b, noise_variance)
+    noise = torch.randn(5000, 2, dtype=torch.float64)
+    bound = vae.log_prob(X, noise)
+    assert bound.dtype == torch.float64
+    assert (bound - log_p).abs().max() < 0.1
+    few = torch.stack([vae.log_prob(X, draws) for draws in noise[:2000].split(5)])  # 400 bounds from 5 draws
+    one = torch.stack([vae.log_prob(X, draws) for draws in noise[:400].split(1)])
+    assert one.mean() < few.mean() < log_p.mean()
+    assert bound.mean() > few.mean()
+    elbo = -torch.stack([vae(X) for _ in range(400)]).mean(0)  # the analytic KL estimates what one draw does
+    assert_close(elbo, one.mean(0), rtol=0, atol=0.25)
+
+
+def test_elbo_of_the_exact_posterior_is_the_marginal(known):
+    scaling, W, b, noise_variance, exact = known
+    # columns orthogonal in the metric of the noise: the posterior has a diagonal covariance
+    W = torch.linalg.qr(W / noise_variance.sqrt().unsqueeze(1)).Q * noise_variance.sqrt().unsqueeze(1)
+    X, log_p = exact(W)
+    vae = linear_gaussian(scaling, W, b, noise_variance)
+    assert_close(vae.log_prob(X, torch.randn(1, 2)), log_p)  # any draw: the importance weight is constant
+    assert_close(-torch.stack([vae(X) for _ in range(1000)]).mean(0), log_p, rtol=0, atol=0.1)
+
+
+def test_log_prob_in_chunks_is_log_prob_at_once():
+    vae = make_vae(Affine(6), (6,), 3).double().eval()
+    x, noise = torch.randn(4, 6), torch.randn(150, 3)
+    each = torch.stack([vae.log_prob(x, draw) for draw in noise.split(1)])
+    assert_close(vae.log_prob(x, noise), each.logsumexp(0) - math.log(150))
+
+
+def test_bernoulli_sums_to_one():
+    vae = make_vae(Affine(6), (6,), 2, likelihood="bernoulli").double().eval()
+    rows = torch.tensor(list(product([0.0, 1.0], repeat=6)), dtype=torch.float64)
+    last = vae.decoder[-2]  # before Unflatten
+    with torch.no_grad():
+        last.bias.add_(torch.randn(6))
+        last.weight.mul_(10)
+    total = vae.log_prob(rows, torch.randn(1000, 2)).exp().sum()
+    assert_close(total.item(), 1.0, rtol=0, atol=0.03)
+    with torch.no_grad():
+        last.weight.zero_()  # the decoder ignores z, and q is the prior: one draw is exact
+        encoder_last = vae.encoder[-1]
+        encoder_last.weight.zero_()
+        encoder_last.bias.copy_(torch.tensor([0.0, 0.0, *[unbounded(torch.zeros(()).double(), 1e-4)] * 2]))
+    total = vae.log_prob(rows, torch.randn(1, 2)).exp().sum()
+    assert_close(total.item(), 1.0, rtol=0, atol=1e-9)
+
+
+def test_density_is_in_the_units_of_x():
+    X = torch.randn(50, 4, dtype=torch.float64)
+    vae = make_vae(scaling_for(X), (4,), 2).double().eval()
+    wide = make_vae(scaling_for(100 * X), (4,), 2).double().eval()
+    wide.encoder.load_state_dict(vae.encoder.state_dict())
+    wide.decoder.load_state_dict(vae.decoder.state_dict())
+    noise = torch.randn(10, 2)
+    assert_close(wide.log_prob(100 * X, noise), vae.log_prob(X, noise) - 4 * math.log(100))
+    assert_close(wide.decode(wide.encode(100 * X)), 100 * vae.decode(vae.encode(X)))
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_outside_the_range_scores_are_finite_and_fall(likelihood, dtype):
+    X = torch.rand(200, 5).round() if likelihood == "bernoulli" else torch.randn(200, 5)
+    X[:, 4] = 1.0  # a constant feature
+    scaling = scaling_for(X)
+    if likelihood == "bernoulli":  # as it is, but for the range
+        scaling = Affine(5)
+        scaling.lower.copy_(X.amin(0))
+        scaling.upper.copy_(X.amax(0))
+    vae = fit(make_vae(scaling, (5,), 2, likelihood=likelihood), X, 100).to(dtype)
+    noise = torch.randn(20, 2)
+    steps = torch.tensor([0.0, 1e-2, 1, 10, 1e3, 1e6, 1e12, 1e30, 1e300], dtype=torch.float64)
+    for feature, sign in product(range(5), (-1, 1)):
+        edge = X[:, feature].amax() if sign > 0 else X[:, feature].amin()
+        rows = X[:1].double().repeat(len(steps), 1)
+        rows[:, feature] = edge.double() + sign * steps
+        score = vae.log_prob(rows, noise)
+        assert score.isfinite().all()
+        fall = score.diff()
+        assert (fall[:-2] < 0).all(), (feature, sign)
+        assert (fall <= 0).all()  # beyond FAR all values count alike
+
+
+def test_autoencoder_losses_outside_the_range_are_finite_and_rise():
+    for loss in ("squared_error", "binary_cross_entropy"):
+        scaling = Affine(3)
+        scaling.lower.fill_(0.0)
+        scaling.upper.fill_(1.0)
+        module = Autoencoder(scaling, *mlp((3,), 2, 2), (3,), loss=loss).eval()
+        rows = torch.tensor([10.0, 1e3, 1e6, 1e12, 1e30]).view(-1, 1).repeat(1, 3)
+        assert module(rows).isfinite().all()
+        assert (module(rows).diff()[:-1] > 0).all()
+        assert_close(module.encode(rows), module.encode(torch.ones(5, 3)))
+
+
+def test_free_bits_and_warm_up_touch_training_only():
+    vae = make_vae(Affine(6), (6,), 3, beta=2.0).double()
+    x = torch.randn(8, 6, dtype=torch.float64)
+    kl = vae.kl_per_unit(x)
+
+    def loss(**attributes):
+        vars(vae).update({"kl_weight": 1.0, "free_bits": 0.0} | attributes)
+        torch.manual_seed(0)
+        return vae(x)
+
+    vae.train()
+    assert_close(loss() - loss(kl_weight=0.0), 2 * kl.sum(1))
+    assert_close(loss(kl_weight=0.25) - loss(kl_weight=0.0), 0.5 * kl.sum(1))
+    granted = kl.mean(0).median().item()
+    expected = 2 * kl.mean(0).clamp(min=granted).sum()
+    assert_close((loss(free_bits=granted) - loss(kl_weight=0.0)).mean(), expected)
+    vae.eval()
+    assert_close(loss(kl_weight=0.0, free_bits=9.0), loss())
+
+
+def test_samples_have_the_moments_of_the_model(known):
+    scaling, W, b, noise_variance, _ = known
+    vae = linear_gaussian(scaling, W, b, noise_variance)
+    draws = vae.sample(40_000, torch.Generator().manual_seed(1))
+    scale = scaling.scale
+    covariance = (W @ W.T + noise_variance.diag()) * scale * scale.unsqueeze(1)
+    assert_close(draws.mean(0), scaling.inverse(b), rtol=0, atol=0.05)
+    assert_close(draws.T.cov(), covariance, rtol=0.05, atol=0.08)
+    again = vae.sample(40_000, torch.Generator().manual_seed(1))
+    assert_close(draws, again, rtol=0, atol=0)
+    binary = make_vae(Affine(4), (4,), 2, likelihood="bernoulli").eval().sample(50)
+    assert set(binary.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("corruption", ["affine", "swap", None])
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_conv_vae_in_float64_gradients_reach_everything(likelihood, corruption):
+    shape = (2, 9, 7)
+    corrupt = make_corruption(corruption, shape)
+    vae = make_vae(Affine(126), shape, 3, conv, likelihood=likelihood, corruption=corrupt).double()
+    loss = vae(torch.rand(6, 126))
+    assert loss.dtype == torch.float64
+    assert loss.shape == (6,)
+    loss.mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in vae.parameters())
+    assert vae.eval().decode(vae.encode(torch.rand(6, 126))).shape == (6, 126)
+
+
+def test_vae_beats_independent_gaussians():
+    z = torch.randn(400, 1)
+    X = torch.cat([z, z.square(), z.sin()], 1) + 0.1 * torch.randn(400, 3)
+    independent = Normal(X.mean(0), X.std(0)).log_prob(X).sum(1).mean()
+    vae = fit(make_vae(scaling_for(X), (3,), 2, partial(mlp, widths=(32,))), X, 600)
+    noise = torch.randn(100, 2)
+    assert vae.log_prob(X, noise).mean() > independent + 1.0
