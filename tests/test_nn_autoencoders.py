@@ -160,13 +160,24 @@ def test_warp_turns_by_the_angle_and_moves_by_the_share_of_the_side():
     assert_close((x - 20).abs().max().item(), 8.1, rtol=0.05, atol=0)
 
 
+def test_warp_bends_by_the_given_deviation_and_fills_with_the_darkest_value():
+    ramp = torch.linspace(-2, 2, 40, dtype=torch.float64).expand(2000, 1, 40, 40)  # 4 / 39 a pixel, to the right
+    moved = (Warp(0, 0, 0, 0, bend=0.05)(ramp) - ramp)[:, 0, 20, 20] / (4 / 39)
+    # at the centre the displacement is that of the middle knot: 5 % of 40 pixels
+    assert_close(moved.std().item(), 2.0, rtol=0.05, atol=0)
+    out = Warp(shift=1.0)(ramp)
+    assert out.min() >= -2 - 1e-9
+    assert (out == -2).double().mean() > 0.2
+
+
 def test_make_corruption():
     assert make_corruption(None) is None
     own = partial(torch.mul, other=2)
     assert make_corruption(own) is own
-    assert set(CORRUPTIONS) == {"noise", "mask", "swap", "affine"}
-    with pytest.raises(ValueError, match="image_shape is None"):
-        make_corruption("affine")
+    assert set(CORRUPTIONS) == {"noise", "mask", "swap", "affine", "elastic"}
+    for name in ("affine", "elastic"):
+        with pytest.raises(ValueError, match=f"'{name}' warps images, but image_shape is None"):
+            make_corruption(name)
     with pytest.raises(ValueError, match="'jitter' is not one of"):
         make_corruption("jitter")
 
@@ -201,7 +212,7 @@ def test_linear_autoencoder_reaches_pca():
     X = torch.randn(200, 10) @ torch.randn(10, 10)
     X = X - X.mean(0)
     best = torch.linalg.svdvals(X)[4:].square().sum() / 200
-    module = fit(Autoencoder(Affine(10), *mlp((10,), 4, 4, widths=()), (10,)), X, 1500, 1e-2)
+    module = fit(Autoencoder(Affine(10), *mlp((10,), 4, 4, widths=()), (10,)), X, 1000, 1e-2)
     error = module(X).mean()
     assert best * (1 - 1e-4) < error < best * 1.01
 
@@ -281,14 +292,15 @@ def test_importance_bound_is_below_and_near_the_exact_marginal(known):
     scaling, W, b, noise_variance, exact = known
     X, log_p = exact(W)
     vae = linear_gaussian(scaling, W, b, noise_variance)
+    with torch.no_grad():
+        vae.encoder[1].bias[:2] += 0.3  # a posterior that is a little off: the bound has a gap to close
     noise = torch.randn(5000, 2, dtype=torch.float64)
     bound = vae.log_prob(X, noise)
     assert bound.dtype == torch.float64
     assert (bound - log_p).abs().max() < 0.1
-    few = torch.stack([vae.log_prob(X, draws) for draws in noise[:2000].split(5)])  # 400 bounds from 5 draws
-    one = torch.stack([vae.log_prob(X, draws) for draws in noise[:400].split(1)])
-    assert one.mean() < few.mean() < log_p.mean()
-    assert bound.mean() > few.mean()
+    one, few = (torch.stack([vae.log_prob(X, part) for part in noise[:400].split(n)]) for n in (1, 5))
+    assert one.mean() < few.mean() < vae.log_prob(X, noise[:400]).mean()  # the mean of logs and the log of the mean
+    assert one.mean() < log_p.mean() - 0.05
     elbo = -torch.stack([vae(X) for _ in range(400)]).mean(0)  # the analytic KL estimates what one draw does
     assert_close(elbo, one.mean(0), rtol=0, atol=0.25)
 

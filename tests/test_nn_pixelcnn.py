@@ -97,7 +97,7 @@ def test_cached_steps_equal_the_full_pass(image_shape, n):
 
 
 def test_cached_sampling_equals_naive_sampling():
-    model = random_model((2, 4, 3), 5).float()
+    model = random_model((2, 4, 3), 5)
     levels, _ = model.fill(torch.zeros(6, 24).long(), torch.zeros(6, 24).bool(), torch.Generator().manual_seed(3))
     naive, generator = torch.zeros(6, 24).long(), torch.Generator().manual_seed(3)
     for feature in model.core.order:

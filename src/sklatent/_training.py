@@ -210,6 +210,46 @@ class LinearWarmUp(Callback):
         setattr(net.module_, self.attribute, 1.0)
 
 
+class WeightAverage(Callback):
+    """Exponential moving average of the weights, for validation and for what remains after training.
+
+    average <- d * average + (1 - d) * weights after each step, with d = min(decay, (1 + step) / (10 + step)). It goes
+    before early stopping among the callbacks, which then keeps the average of the best epoch.
+    """
+
+    def __init__(self, decay):
+        self.decay = decay
+
+    def on_train_begin(self, net, **kwargs):
+        self.weights_ = [parameter.data for parameter in net.module_.parameters()]
+        self.other_ = [weight.clone() for weight in self.weights_]  # the average, or the weights while it is in use
+        self.in_use_, self.step_ = False, 0
+
+    def on_epoch_begin(self, net, **kwargs):
+        self._use(False)
+
+    def on_batch_begin(self, net, training=False, **kwargs):
+        if not training:
+            self._use(True)
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training:
+            decay = min(self.decay, (1 + self.step_) / (10 + self.step_))
+            torch._foreach_lerp_(self.other_, self.weights_, 1 - decay)
+            self.step_ += 1
+
+    def on_train_end(self, net, **kwargs):
+        self._use(True)
+
+    def _use(self, average):
+        if self.in_use_ != average:
+            for weight, other in zip(self.weights_, self.other_, strict=True):
+                kept = weight.clone()
+                weight.copy_(other)
+                other.copy_(kept)
+            self.in_use_ = average
+
+
 def make_net(module, device, *, batch_size, learning_rate, weight_decay, precision="float32", compile=False):
     """An initialised skorch net around a module; its optimizer lives as long as the net does."""
     module = place(module, device)

@@ -90,7 +90,7 @@ class DiscretizedLogisticMixture:
         """Log-weights, locations and log-scales; zeros mean K logistics side by side, over all of [-1, 1]."""
         k = self.n_mixtures
         weight, location, log_scale = _at_least_float32(params).split(k, -1)
-        start = (2 * torch.arange(k, device=params.device) + 1) / k - 1
+        start = (2 * torch.arange(k, device=location.device, dtype=location.dtype) + 1) / k - 1
         least = math.log(self.gap / 32)
         log_scale = least + F.softplus(log_scale - math.log(k) - least)
         return weight.log_softmax(-1), location + start, log_scale.clamp(max=20)
@@ -101,7 +101,7 @@ class DiscretizedLogisticMixture:
         first, last = (levels == 0).unsqueeze(-1), (levels == self.n_levels - 1).unsqueeze(-1)
         # x - m in scales, (..., K); the width of a level in scales does not depend on the level
         steep = (-log_scale).exp()
-        z = (levels.unsqueeze(-1) * self.gap - 1 - location) * steep
+        z = (levels.unsqueeze(-1).to(steep.dtype) * self.gap - 1 - location) * steep
         half = self.gap / 2 * steep
         between = (-torch.expm1(-2 * half)).log()
         upper = F.logsigmoid(z + half).masked_fill(last, 0)

@@ -1,6 +1,7 @@
 """MADE: fully connected layers, masked so that each output sees only the features before it; and FVBN."""
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -114,7 +115,7 @@ class MADE(nn.Module):
         self.orders = positions.argsort(1).tolist()
         seen, shown = (positions + 1).repeat_interleave(n_columns, 1), positions.repeat_interleave(n_params, 1)
         degrees = [seen, *(_hidden_degrees(n_features, size, n_masks, generator) for size in hidden_layer_sizes)]
-        self.hidden = nn.ModuleList(MaskedLinear(*pair) for pair in zip(degrees, degrees[1:], strict=False))
+        self.hidden = nn.ModuleList(MaskedLinear(*pair) for pair in pairwise(degrees))
         self.out = MaskedLinear(degrees[-1], shown)
         self.direct = None
         if direct and hidden_layer_sizes:
@@ -182,7 +183,7 @@ def _positions(n_features, order, n_masks, generator):
 
 def _hidden_degrees(n_features, size, n_masks, generator):
     """From 1 to n_features - 1, evenly, in another arrangement for each mask set: (n_masks, size)."""
-    degrees = torch.linspace(1, max(n_features - 1, 1), size).round().int()
+    degrees = 1 + ((torch.arange(size) + 0.5) * ((n_features - 1) / size)).int()
     return torch.stack([degrees[torch.randperm(size, generator=generator)] for _ in range(n_masks)])
 
 

@@ -154,7 +154,7 @@ class PixelCNN(nn.Module):
     Generation with PixelCNN Decoders", 2016.
     """
 
-    def __init__(self, image_shape, n_levels, n_filters=32, n_blocks=4, dropout=0.2, first_kernel_size=7):
+    def __init__(self, image_shape, n_levels, n_filters=48, n_blocks=4, dropout=0.3, first_kernel_size=7):
         super().__init__()
         channels, height, width = self.image_shape = tuple(image_shape)
         self.order = [c * height * width + p for p in range(height * width) for c in range(channels)]

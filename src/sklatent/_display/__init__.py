@@ -1,0 +1,13 @@
+"""Plots of fitted estimators. matplotlib is imported when one is drawn, not before."""
+
+from ._curves import HistoryDisplay, LatentSpaceDisplay, ScoreHistogramDisplay
+from ._images import ReconstructionDisplay, SampleDisplay, ScoreMapDisplay
+
+__all__ = [
+    "HistoryDisplay",
+    "LatentSpaceDisplay",
+    "ReconstructionDisplay",
+    "SampleDisplay",
+    "ScoreHistogramDisplay",
+    "ScoreMapDisplay",
+]

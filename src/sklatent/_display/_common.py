@@ -1,0 +1,44 @@
+"""What all displays share: matplotlib on demand, the Axes, the colours."""
+
+# ten colours that colour-blind readers can tell apart: M. A. Petroff, "Accessible color sequences for data
+# visualization", 2021
+COLORS = [
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+]  # fmt: skip
+
+
+def import_pyplot(caller):
+    """``matplotlib.pyplot``, or an error that says how to get it."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(f'{caller} needs matplotlib: pip install "sklatent[plot]"') from error
+    return plt
+
+
+class Display:
+    """Base of the displays: one stores arrays in ``__init__`` and draws them in ``_draw(ax)``."""
+
+    def plot(self, ax=None):
+        """Draw on an Axes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            None: a new figure.
+
+        Returns
+        -------
+        self : object
+            With ``ax_`` and ``figure_``.
+        """
+        plt = import_pyplot(type(self).__name__)
+        if ax is None:
+            _, ax = plt.subplots(figsize=self._figsize(), layout="constrained")
+        self._draw(ax)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _figsize(self):
+        """Width and height of a new figure in inches; None is matplotlib's own."""
+        return None

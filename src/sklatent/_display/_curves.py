@@ -1,0 +1,218 @@
+"""Codes, losses and scores: points, curves and histograms."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import check_is_fitted
+
+from ._common import COLORS, Display, import_pyplot
+
+N_BINS = 40
+
+
+class LatentSpaceDisplay(Display):
+    """Two of the codes of each row.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples, n_components)
+    y : ndarray of shape (n_samples,) or None, default=None
+        Colours the points: up to ten distinct values are classes with a legend, more are a continuous scale.
+    components : tuple of two int, default=(0, 1)
+        Columns of ``codes`` to show.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklatent import AutoencoderTransformer, LatentSpaceDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> encoder = AutoencoderTransformer(2, image_shape=(8, 8), max_iter=2, random_state=0).fit(X)
+    >>> LatentSpaceDisplay.from_estimator(encoder, X, y).codes.shape
+    (1797, 2)
+    """
+
+    def __init__(self, codes, y=None, components=(0, 1)):
+        self.codes = codes
+        self.y = y
+        self.components = components
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y=None, *, components=(0, 1), ax=None):
+        """Encode X and plot two of the codes.
+
+        Parameters
+        ----------
+        estimator : fitted transformer
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or None, default=None
+        components : tuple of two int, default=(0, 1)
+        ax : matplotlib Axes, default=None
+
+        Returns
+        -------
+        display : LatentSpaceDisplay
+        """
+        import_pyplot(cls.__name__)
+        check_consistent_length(X, y)
+        codes = np.asarray(estimator.transform(X))
+        return cls(codes, None if y is None else np.asarray(y), components).plot(ax=ax)
+
+    def _draw(self, ax):
+        n_components = self.codes.shape[1]
+        if len(self.components) != 2 or not all(0 <= i < n_components for i in self.components):
+            raise ValueError(
+                f"components={self.components!r} must be two columns of the codes, from 0 to {n_components - 1}."
+            )
+        first, second = self.components
+        points = {"x": self.codes[:, first], "y": self.codes[:, second], "s": 12, "linewidths": 0}
+        ax.set(xlabel=f"code {first}", ylabel=f"code {second}")
+        if self.y is None:
+            ax.scatter(**points, color=COLORS[0])
+            return
+        classes, index = np.unique(self.y, return_inverse=True)
+        if len(classes) <= len(COLORS):
+            self._draw_classes(ax, points, classes, index)
+        elif self.y.dtype.kind in "iuf":
+            ax.figure.colorbar(ax.scatter(**points, c=self.y, cmap="viridis"), ax=ax, label="y")
+        else:
+            ax.scatter(**points, c=index, cmap="viridis")  # too many names for a legend
+
+    def _draw_classes(self, ax, points, classes, index):
+        from matplotlib.colors import ListedColormap
+
+        # one call, so that points are stacked in the order of the rows, and no class hides another
+        colors = ListedColormap(COLORS[: len(classes)])
+        drawn = ax.scatter(**points, c=index, cmap=colors, vmin=-0.5, vmax=len(classes) - 0.5)
+        handles, _ = drawn.legend_elements(num=list(range(len(classes))))
+        ax.legend(handles, classes, title="y", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+
+
+class HistoryDisplay(Display):
+    """Loss by epoch.
+
+    Parameters
+    ----------
+    train_loss : ndarray of shape (n_epochs,)
+    valid_loss : ndarray of shape (n_epochs,) or None, default=None
+        NaN in epochs without validation. The epoch of the lowest value is marked.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklatent import AutoencoderTransformer, HistoryDisplay
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> encoder = AutoencoderTransformer(8, max_iter=3, early_stopping=True, random_state=0).fit(X)
+    >>> HistoryDisplay.from_estimator(encoder).valid_loss.shape
+    (3,)
+    """
+
+    def __init__(self, train_loss, valid_loss=None):
+        self.train_loss = train_loss
+        self.valid_loss = valid_loss
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None):
+        """Plot the history of a fit.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+            With ``history_``.
+        ax : matplotlib Axes, default=None
+
+        Returns
+        -------
+        display : HistoryDisplay
+        """
+        import_pyplot(cls.__name__)
+        check_is_fitted(estimator)
+        history = getattr(estimator, "history_", None)
+        if not history:
+            raise ValueError(f"This {type(estimator).__name__} has no history_ of its training. Pass one that has.")
+        train, valid = (
+            np.array([epoch.get(name, np.nan) for epoch in history], dtype=np.float64)
+            for name in ("train_loss", "valid_loss")
+        )
+        return cls(train, None if np.isnan(valid).all() else valid).plot(ax=ax)
+
+    def _draw(self, ax):
+        epochs = np.arange(1, len(self.train_loss) + 1)
+        style = {"marker": "o", "markersize": 3}
+        ax.plot(epochs, self.train_loss, color=COLORS[0], label="training", **style)
+        if self.valid_loss is not None:
+            best = int(np.nanargmin(self.valid_loss))
+            ax.plot(epochs, self.valid_loss, color=COLORS[1], label="validation", **style)
+            ax.axvline(epochs[best], color="0.4", linestyle=":", label=f"best epoch: {epochs[best]}")
+        ax.set(xlabel="epoch", ylabel="mean loss of a row")
+        ax.locator_params(axis="x", integer=True)
+        ax.legend(frameon=False)
+
+
+class ScoreHistogramDisplay(Display):
+    """Histograms of the scores of one or several sets of rows, with common bins.
+
+    Parameters
+    ----------
+    scores : dict of str to ndarray of shape (n_samples,)
+        Scores by the name of the set.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklatent import ScoreHistogramDisplay, VAETransformer
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> vae = VAETransformer(8, image_shape=(8, 8), max_iter=2, random_state=0).fit(X)
+    >>> display = ScoreHistogramDisplay.from_estimator(vae, X, {"inverted": 16 - X})
+    >>> list(display.scores)
+    ['X', 'inverted']
+    """
+
+    def __init__(self, scores):
+        self.scores = scores
+
+    @classmethod
+    def from_estimator(cls, estimator, X, X_other=None, *, ax=None):
+        """Score sets of rows and plot the histograms.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+            With ``score_samples``.
+        X : array-like of shape (n_samples, n_features)
+        X_other : dict of str to array-like, array-like or None, default=None
+            Further sets of rows, by name.
+        ax : matplotlib Axes, default=None
+
+        Returns
+        -------
+        display : ScoreHistogramDisplay
+        """
+        import_pyplot(cls.__name__)
+        others = X_other if isinstance(X_other, Mapping) else {} if X_other is None else {"X_other": X_other}
+        if "X" in others:
+            raise ValueError("X_other has a set named 'X', as the second argument is. Give it another name.")
+        return cls({name: estimator.score_samples(rows) for name, rows in {"X": X, **others}.items()}).plot(ax=ax)
+
+    def _draw(self, ax):
+        edges = np.histogram_bin_edges(np.concatenate(list(self.scores.values())), bins=N_BINS)
+        for i, (name, scores) in enumerate(self.scores.items()):
+            counts, _ = np.histogram(scores, edges)
+            color = COLORS[i % len(COLORS)]
+            ax.stairs(counts, edges, fill=True, alpha=0.3, color=color)
+            ax.stairs(counts, edges, color=color, linewidth=1.5, label=name)
+        ax.set(xlabel="score_samples (higher is more normal)", ylabel="number of rows")
+        if len(self.scores) > 1:
+            ax.legend(frameon=False)

@@ -1,0 +1,168 @@
+"""Likelihoods of the autoregressive models, against numbers known by other means."""
+
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from sklatent._nn.likelihoods import Bernoulli, Categorical, DiscretizedLogisticMixture, GaussianMixture
+from sklatent._nn.scaling import Reals
+
+ONE = torch.tensor(1.0, dtype=torch.float64)
+DISCRETE = [
+    (Bernoulli(), 2),
+    (Categorical(2), 2),
+    (Categorical(7), 7),
+    (DiscretizedLogisticMixture(1, 2), 1),
+    (DiscretizedLogisticMixture(2, 3), 2),
+    (DiscretizedLogisticMixture(7, 1), 7),
+    (DiscretizedLogisticMixture(256), 256),
+]
+NAMES = [f"{type(likelihood).__name__}-{n_levels}" for likelihood, n_levels in DISCRETE]
+
+
+def random_params(likelihood, n, spread=2.0, dtype=torch.float64):
+    return spread * torch.randn(n, likelihood.n_params, generator=torch.Generator().manual_seed(0), dtype=dtype)
+
+
+def every_level(likelihood, params, n_levels, beyond=0.0):
+    """Log-probabilities, (n, n_levels)."""
+    levels = torch.arange(n_levels).expand(len(params), -1)
+    wide = params.unsqueeze(1).expand(-1, n_levels, -1)
+    return likelihood.log_prob(wide, levels, torch.full_like(wide[..., 0], beyond))
+
+
+@pytest.mark.parametrize("spread", [0.0, 2.0, 30.0])
+@pytest.mark.parametrize(("likelihood", "n_levels"), DISCRETE, ids=NAMES)
+def test_levels_sum_to_one(likelihood, n_levels, spread):
+    log_p = every_level(likelihood, random_params(likelihood, 50, spread), n_levels)
+    assert_close(log_p.exp().sum(1), ONE.expand(50), atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("spread", [2.0, 30.0])
+@pytest.mark.parametrize(("likelihood", "n_levels"), DISCRETE, ids=NAMES)
+def test_beyond_the_levels_is_below_all_of_them_and_falls(likelihood, n_levels, spread):
+    params = random_params(likelihood, 50, spread, torch.float32)
+    least = every_level(likelihood, params, n_levels).amin(1)
+    level = torch.full((50,), n_levels - 1)
+    far = [likelihood.log_prob(params, level, torch.full((50,), x)) for x in (0.5, 1.0, 1e3, 1e15)]
+    for nearer, farther in zip([least, *far], far, strict=False):
+        assert farther.isfinite().all()
+        assert (farther < nearer).all()
+
+
+@pytest.mark.parametrize(("likelihood", "n_levels"), DISCRETE, ids=NAMES)
+def test_draws_have_the_probabilities(likelihood, n_levels):
+    params = random_params(likelihood, 1, 1.0)
+    levels = likelihood.draw(params.expand(100_000, -1), torch.Generator().manual_seed(0))
+    share = torch.bincount(levels, minlength=n_levels) / 1e5
+    assert len(share) == n_levels
+    assert_close(share.double(), every_level(likelihood, params, n_levels)[0].exp(), atol=0.006, rtol=0)
+
+
+@pytest.mark.parametrize("likelihood", [*(pair[0] for pair in DISCRETE), GaussianMixture(3)])
+def test_draws_repeat_and_leave_the_global_generator_alone(likelihood):
+    params, state = random_params(likelihood, 20), torch.get_rng_state()
+    a, b = (likelihood.draw(params, torch.Generator().manual_seed(5)) for _ in range(2))
+    assert torch.equal(a, b)
+    assert a.shape == (20,)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_logistic_mixture_equals_differences_of_sigmoids():
+    likelihood = DiscretizedLogisticMixture(9, 2)
+    weight, location, scale = torch.tensor([0.3, 0.7]), torch.tensor([-0.4, 0.9]), torch.tensor([0.3, 0.1])
+    start, least = torch.tensor([-0.5, 0.5]), math.log(0.25 / 32)
+    raw = (scale.log() - least).expm1().log() + least + math.log(2)  # the inverse of the floor
+    params = torch.cat([weight.log(), location - start, raw]).double()
+    edges = (torch.arange(8) - 3.5) / 4
+    below = (weight * torch.sigmoid((edges[:, None] - location) / scale)).sum(1)
+    expected = torch.diff(torch.cat([torch.zeros(1), below, torch.ones(1)]))
+    assert_close(every_level(likelihood, params[None], 9)[0].exp(), expected.double(), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("log_scale", [-1e4, -100.0, -9.0, 0.0, 9.0, 100.0, 1e4])
+@pytest.mark.parametrize("location", [-1e4, -3.0, 0.0, 0.013, 3.0, 1e4])
+def test_logistic_mixture_is_finite_in_float32_and_pulls_its_locations(location, log_scale):
+    likelihood, n = DiscretizedLogisticMixture(256, 1), 256
+    params = torch.tensor([[0.0, location, log_scale]], requires_grad=True)
+    log_p = every_level(likelihood, params, n)
+    assert log_p.isfinite().all()
+    assert (log_p <= 0).all()
+    assert_close(log_p.double().exp().sum(), ONE, atol=1e-3, rtol=0)
+    (grad,) = torch.autograd.grad(log_p[0, 100], params)
+    assert grad.isfinite().all()
+    if log_scale < 9:  # wider than all levels, a logistic has nothing to gain
+        assert grad[0, 1].sign() == math.copysign(1, 2 * 100 / 255 - 1 - location)
+
+
+def test_logistic_mixture_gradients():
+    likelihood = DiscretizedLogisticMixture(5, 2)
+    params = random_params(likelihood, 3).requires_grad_()
+    assert torch.autograd.gradcheck(lambda p: every_level(likelihood, p, 5), params)
+
+
+def test_zeros_mean_a_broad_distribution():
+    every = every_level(DiscretizedLogisticMixture(256, 5), torch.zeros(1, 15), 256)[0].exp() * 256
+    assert every[1:-1].min() > 0.4
+    assert every[1:-1].max() < 1.2
+    u = torch.linspace(-8, 8, 4001, dtype=torch.float64)
+    for n_mixtures in (1, 2, 5):
+        p = GaussianMixture(n_mixtures).log_prob(torch.zeros(4001, 3 * n_mixtures), u).exp().double()
+        assert_close(torch.trapezoid(p * u**2, u), ONE, atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("n_mixtures", [1, 4])
+def test_gaussian_mixture_equals_torchs_and_integrates_to_one(n_mixtures):
+    likelihood = GaussianMixture(n_mixtures, reg_covar=1e-2)
+    params = random_params(likelihood, 1, 0.7)
+    u = torch.linspace(-40, 40, 80_001, dtype=torch.float64)
+    log_p = likelihood.log_prob(params.expand(len(u), -1), u)
+    weight, mean, log_sd = params[0].chunk(3)
+    variance = (likelihood.sd * log_sd.exp()) ** 2 + 1e-2
+    expected = torch.distributions.MixtureSameFamily(
+        torch.distributions.Categorical(logits=weight),
+        torch.distributions.Normal(mean + torch.tensor(likelihood.means).double(), variance.sqrt()),
+    )
+    assert_close(log_p, expected.log_prob(u))
+    assert_close(torch.trapezoid(log_p.exp(), u), ONE, atol=1e-6, rtol=0)
+    drawn = likelihood.draw(params.expand(50_000, -1), torch.Generator().manual_seed(0))
+    deviation = expected.variance.sqrt()
+    assert abs(drawn.mean() - expected.mean) < 0.02 * deviation
+    assert_close(drawn.std(), deviation, rtol=0.03, atol=0)
+
+
+def test_gaussian_mixture_is_finite_far_out_and_has_a_floor():
+    likelihood = GaussianMixture(2, reg_covar=1e-3)
+    params = torch.zeros(5, 6)
+    log_p = likelihood.log_prob(params, torch.tensor([3.0, 10.0, 1e3, 1e9, 1e15]))
+    assert log_p.isfinite().all()
+    assert (log_p.diff() < 0).all()
+    params[:, 2:4] -= torch.tensor(likelihood.means)
+    narrow = likelihood.log_prob(params - torch.tensor([0.0] * 4 + [1e3] * 2), torch.zeros(5))
+    assert_close(narrow, torch.full((5,), -0.5 * math.log(2 * math.pi * 1e-3)))
+
+
+def test_half_precision_ends_in_the_likelihood():
+    for likelihood in (Bernoulli(), DiscretizedLogisticMixture(256), GaussianMixture(3)):
+        params = random_params(likelihood, 6, 1.0, torch.bfloat16)
+        log_p = likelihood.log_prob(params, torch.zeros(6).long(), torch.zeros(6))
+        assert log_p.dtype == torch.float32
+        assert_close(log_p, likelihood.log_prob(params.float(), torch.zeros(6).long(), torch.zeros(6)))
+
+
+def test_reals_have_the_face_of_levels():
+    reals = Reals(2, noise=0.5)
+    reals.shift.copy_(torch.tensor([1.0, -2.0]))
+    reals.scale.copy_(torch.tensor([2.0, 0.5]))
+    x = torch.tensor([[3.0, -2.0], [1.0, -1.5]], dtype=torch.float64)
+    u, beyond = reals.eval()(x)
+    assert torch.equal(u, torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64))
+    assert not beyond.any()
+    assert torch.equal(reals.values(u), x)
+    assert_close(reals.log_width(), torch.tensor([2.0, 0.5], dtype=torch.float64).log())
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        noisy, _ = reals.train()(torch.zeros(10_000, 2))
+    assert_close(noisy.std(0), torch.full((2,), 0.5), rtol=0.03, atol=0)

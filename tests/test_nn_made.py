@@ -1,0 +1,323 @@
+"""MADE, FVBN and mixtures of orders, against numbers known by other means."""
+
+import math
+from itertools import product
+
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch.testing import assert_close
+
+from sklatent._nn.autoregressive import AutoregressiveModel
+from sklatent._nn.likelihoods import Bernoulli, Categorical, DiscretizedLogisticMixture, GaussianMixture
+from sklatent._nn.made import MADE, MixtureOfOrders
+from sklatent._nn.scaling import Levels, Reals
+
+ONE = torch.tensor(1.0, dtype=torch.float64)
+HIDDEN = [(), (9,), (7, 8)]
+
+
+def random_core(n_features, hidden_layer_sizes, n_params, **parameters):
+    """In float64, with weights far from their initial values: differences must show."""
+    torch.manual_seed(0)
+    core = MADE(n_features, hidden_layer_sizes, n_params, **parameters).double().eval()
+    for parameter in core.parameters():
+        parameter.data.normal_(std=0.7)
+    return core
+
+
+def random_model(n_features, hidden_layer_sizes, likelihood, n_levels, **parameters):
+    core = random_core(n_features, hidden_layer_sizes, likelihood.n_params, n_levels=n_levels, **parameters)
+    levels = Reals(n_features) if n_levels is None else Levels(n_features, n_levels, whole=True)
+    model = AutoregressiveModel if len(core.orders) == 1 else MixtureOfOrders
+    return model(levels, core, likelihood).eval()
+
+
+def random_values(n, n_features, n_levels):
+    generator = torch.Generator().manual_seed(1)
+    if n_levels is None:
+        return torch.randn(n, n_features, generator=generator, dtype=torch.float64)
+    return torch.randint(n_levels, (n, n_features), generator=generator)
+
+
+def every_row(n_features, n_levels):
+    return torch.tensor(list(product(range(n_levels), repeat=n_features)), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("n_masks", [1, 4])
+@pytest.mark.parametrize("order", ["natural", "random"])
+@pytest.mark.parametrize("hidden_layer_sizes", HIDDEN)
+@pytest.mark.parametrize(
+    ("likelihood", "n_levels", "n_features"),
+    [
+        (Bernoulli(), 2, 9),
+        (Bernoulli(), 2, 1),
+        (Categorical(3), 3, 5),
+        (Categorical(40), 40, 2),
+        (DiscretizedLogisticMixture(4, 2), 4, 5),
+    ],
+)
+def test_all_rows_sum_to_one(likelihood, n_levels, n_features, hidden_layer_sizes, order, n_masks):
+    model = random_model(n_features, hidden_layer_sizes, likelihood, n_levels, order=order, n_masks=n_masks)
+    every = every_row(n_features, n_levels)
+    log_p = model.log_prob(every)
+    assert log_p.std() > 0.01
+    assert_close(log_p.exp().sum(), ONE, atol=1e-6, rtol=0)
+    assert_close(model(every), -log_p)
+    assert_close(model.log_prob_map(every).sum(1), log_p)
+
+
+@pytest.mark.parametrize("n_masks", [1, 2])
+def test_real_values_integrate_to_one_in_the_units_of_the_rows(n_masks):
+    model = random_model(2, (6,), GaussianMixture(2), None, order="random", n_masks=n_masks)
+    for parameter in model.core.parameters():
+        parameter.data.mul_(0.4)
+    model.levels.shift.fill_(3.0)
+    model.levels.scale.fill_(0.5)
+    axis = torch.linspace(-7, 13, 501, dtype=torch.float64)
+    p = model.log_prob(torch.cartesian_prod(axis, axis)).exp().reshape(501, 501)
+    assert_close(torch.trapezoid(torch.trapezoid(p, axis), axis), ONE, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("order", ["natural", "random"])
+@pytest.mark.parametrize("hidden_layer_sizes", [*HIDDEN, (30, 3, 30)])
+@pytest.mark.parametrize("n_levels", [2, 5, None])
+def test_parameters_depend_on_all_that_comes_before_and_on_nothing_else(n_levels, hidden_layer_sizes, order):
+    core = random_core(7, hidden_layer_sizes, 3, n_levels=n_levels, order=order, n_masks=2)
+    values = random_values(20, 7, n_levels)
+    for which, features in enumerate(core.orders):
+        before = core(values, which)
+        for position, feature in enumerate(features):
+            changed = values.clone()
+            changed[:, feature] = changed[:, feature] + 1 if n_levels is None else (changed[:, feature] + 1) % n_levels
+            moved = (core(changed, which) - before).abs().amax((0, 2))[features]
+            assert (moved[: position + 1] == 0).all()
+            assert (moved[position + 1 :] > 0).all()
+
+
+def test_hidden_layers_alone_see_all_that_comes_before():
+    core = random_core(7, (6, 12), 1, n_levels=2, direct=False)
+    seen = torch.autograd.functional.jacobian(lambda table: core_of_table(core, table), torch.zeros(7).double())
+    assert torch.equal(seen != 0, torch.ones(7, 7).tril(-1).bool())
+
+
+def core_of_table(core, x):
+    """The parameters as a function of continuous inputs, kept away from the kinks of relu by an average."""
+    h = x + torch.randn(500, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for layer in core.hidden:
+        h = layer(h).relu()
+    return core.out(h).mean(0)
+
+
+def test_orders_are_what_they_are_called():
+    assert MADE(4, (3,), 1, n_masks=2).orders == [[0, 1, 2, 3]] * 2
+    a, b = (MADE(30, (3,), 1, order="random", n_masks=2, seed=seed) for seed in (0, 1))
+    assert all(sorted(order) == list(range(30)) for order in a.orders)
+    assert len({tuple(order) for order in a.orders + b.orders}) == 4
+    assert a.orders == MADE(30, (3,), 1, order="random", n_masks=2, seed=0).orders
+
+
+def test_masks_are_no_state_and_weights_stay_as_trained():
+    core = MADE(6, (5,), 1, n_levels=2, order="random", n_masks=3)
+    assert set(core.state_dict()) == {"hidden.0.weight", "hidden.0.bias", "out.weight", "out.bias", "direct.weight"}
+    before = {name: weight.clone() for name, weight in core.state_dict().items()}
+    core(random_values(3, 6, 2), 2)
+    assert all(torch.equal(before[name], weight) for name, weight in core.state_dict().items())
+
+
+@pytest.mark.parametrize("order", ["natural", "random"])
+def test_fvbn_equals_chained_logistic_regressions(order):
+    model = random_model(8, (), Bernoulli(), 2, order=order)
+    x = random_values(50, 8, 2).double()
+    weight, bias, features = model.core.out.weight, model.core.out.bias, model.core.order
+    log_p = torch.zeros(50, 8, dtype=torch.float64)
+    for position, i in enumerate(features):
+        past = features[:position]
+        p = 1 / (1 + (-(x[:, past] @ weight[i, past] + bias[i])).exp())
+        log_p[:, i] = (x[:, i] * p + (1 - x[:, i]) * (1 - p)).log()
+    assert_close(model.log_prob_map(x), log_p, atol=1e-6, rtol=0)
+
+
+def chain(n, n_features=6):
+    """Binary rows in which a feature repeats the one before it with probability 0.8."""
+    generator = torch.Generator().manual_seed(0)
+    change = torch.rand(n, n_features, generator=generator) < torch.tensor([0.5] + [0.2] * (n_features - 1))
+    return (change.cumsum(1) % 2).double()
+
+
+def minimise(model, x):
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=500, tolerance_grad=1e-10, line_search_fn="strong_wolfe")
+
+    def loss():
+        optimizer.zero_grad()
+        total = model(x).mean() + sum(p.square().sum() for n, p in model.named_parameters() if "weight" in n) / 600
+        total.backward()
+        return total
+
+    optimizer.step(loss)
+
+
+def test_a_trained_fvbn_is_sklearns_logistic_regressions():
+    x = chain(300)
+    model = AutoregressiveModel(Levels(6, 2, whole=True), MADE(6, (), 1, n_levels=2), Bernoulli()).double()
+    minimise(model, x)
+    for i in range(1, 6):
+        theirs = LogisticRegression(C=1.0, tol=1e-10, max_iter=1000).fit(x[:, :i], x[:, i])  # same penalty: n C = 300
+        assert_close(model.core.out.weight[i, :i], torch.tensor(theirs.coef_[0]), atol=1e-3, rtol=1e-3)
+        log_p = torch.tensor(theirs.predict_log_proba(x[:, :i])).gather(1, x[:, i : i + 1].long())
+        assert_close(model.log_prob_map(x)[:, i], log_p[:, 0], atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("n", [1, 5])
+@pytest.mark.parametrize("order", ["natural", "random"])
+@pytest.mark.parametrize("hidden_layer_sizes", [*HIDDEN, (3,), (40, 2, 11)])
+@pytest.mark.parametrize("parameters", [{"n_levels": 2}, {"n_levels": 5, "input_dropout": 0.5}, {"direct": False}])
+def test_cached_steps_equal_the_full_pass(parameters, hidden_layer_sizes, order, n):
+    core = random_core(12, hidden_layer_sizes, 3, order=order, n_masks=2, **parameters)
+    values = random_values(n, 12, parameters.get("n_levels"))
+    for which, features in enumerate(core.orders):
+        steps, chosen, params = core.steps(n, which), None, []
+        for feature in features:
+            params.append(steps.send(chosen))
+            chosen = values[:, feature]
+        assert_close(torch.stack(params, 1), core(values, which)[:, features], atol=1e-9, rtol=1e-9)
+
+
+def test_steps_know_no_dropout():
+    core = random_core(6, (8,), 1, n_levels=2, input_dropout=0.5).train()
+    first, second = ([next(core.steps(3)), core.steps(3)] for _ in range(2))
+    assert torch.equal(first[0], second[0])
+    values = random_values(3, 6, 2)
+    assert not torch.equal(core(values), core(values))
+    steps, chosen, params = core.steps(3), None, []
+    for feature in core.order:
+        params.append(steps.send(chosen))
+        chosen = values[:, feature]
+    assert_close(torch.stack(params, 1), core.eval()(values))
+
+
+@pytest.mark.parametrize(("share", "low", "high"), [(0.25, 0.0, 0.5), (0.75, 0.5, 1.0)])
+def test_input_dropout_hides_that_share_of_the_inputs(share, low, high):
+    core = MADE(2000, (), 1, input_dropout=share)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        hidden = 1 - core._hide(torch.ones(1000, 2000, 2)).mean((1, 2))
+    assert_close(hidden.mean(), torch.tensor(share), atol=0.01, rtol=0)
+    assert low - 0.05 < hidden.min() < low + 0.05
+    assert high - 0.05 < hidden.max() < high + 0.05
+
+
+@pytest.mark.parametrize("n_masks", [1, 3])
+def test_samples_have_the_models_probabilities(n_masks):
+    model = random_model(4, (6,), Bernoulli(), 2, order="random", n_masks=n_masks)
+    drawn = model.sample(20_000, torch.Generator().manual_seed(0))
+    counts = torch.bincount((drawn.long() * torch.tensor([8, 4, 2, 1])).sum(1), minlength=16)
+    expected = 20_000 * model.log_prob(every_row(4, 2)).exp()
+    assert ((counts - expected).square() / expected).sum() < 37.7  # chi-squared, 15 degrees: p = 0.001
+
+
+@pytest.mark.parametrize(("likelihood", "n_levels"), [(Categorical(3), 3), (GaussianMixture(2), None)])
+@pytest.mark.parametrize("n_masks", [1, 3])
+def test_samples_repeat_and_leave_the_global_generator_alone(likelihood, n_levels, n_masks):
+    model = random_model(5, (6,), likelihood, n_levels, n_masks=n_masks)
+    state = torch.get_rng_state()
+    a, b = (model.sample(7, torch.Generator().manual_seed(7)) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(a, b)
+    assert not torch.equal(a, model.sample(7, torch.Generator().manual_seed(8)))
+    assert a.isfinite().all()
+    assert model.sample(0).shape == (0, 5)
+
+
+def test_a_mixture_is_the_mean_of_its_members():
+    model = random_model(5, (6,), Bernoulli(), 2, order="random", n_masks=3)
+    x = every_row(5, 2)
+    members = torch.stack([member.log_prob(x) for member in model._members()])
+    assert members.std(0).min() > 0.01
+    assert_close(model.log_prob(x), members.exp().mean(0).log())
+
+
+def test_training_takes_one_member_at_a_time():
+    model = random_model(5, (6,), Bernoulli(), 2, order="random", n_masks=3)
+    x = every_row(5, 2)[:4]
+    members = [-member.log_prob(x) for member in model._members()]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        losses = [model.train()(x) for _ in range(20)]
+    taken = {k for loss in losses for k, member in enumerate(members) if torch.equal(loss, member)}
+    assert taken == {0, 1, 2}
+
+
+def test_filling_a_mixture_weighs_what_is_given():
+    """Self-normalised, the weighted draws estimate p(x_0 | x_3 = 1), which the table of all rows tells."""
+    model = random_model(4, (6,), Bernoulli(), 2, order="random", n_masks=3)
+    levels, given = torch.ones(20_000, 4).long(), torch.tensor([False, False, False, True]).expand(20_000, -1)
+    filled, log_weight = model.fill(levels, given, torch.Generator().manual_seed(0))
+    assert (filled[:, 3] == 1).all()
+    weight = log_weight.exp() / log_weight.exp().sum()
+    p = model.log_prob(every_row(4, 2)).exp().view(2, 2, 2, 2)[..., 1]
+    assert abs(weight @ filled[:, 0].double() - p[1].sum() / p.sum()) < 0.02
+
+
+def test_far_out_real_values_fall_and_stay_finite():
+    torch.manual_seed(0)
+    model = AutoregressiveModel(Reals(3), MADE(3, (20,), 15), GaussianMixture(5)).eval()
+    x = torch.zeros(6, 3)
+    x[:, 0] = torch.tensor([0.0, 4.0, 50.0, 1e6, 1e15, 1e30])
+    scores = model.log_prob(x)
+    assert scores.isfinite().all()
+    assert (scores[:5].diff() < 0).all()
+
+
+def test_gradients_reach_every_weight_that_is_not_masked():
+    model = random_model(6, (9, 9), Bernoulli(), 2)
+    for layer in model.core.hidden:
+        layer.bias.data.fill_(10.0)  # no unit of relu at rest
+    model(random_values(40, 6, 2).double()).sum().backward()
+    for name, layer in model.core.named_children():
+        for part in layer if name == "hidden" else [layer]:
+            mask = part.in_degrees[0] <= part.out_degrees[0].unsqueeze(1)
+            assert (part.weight.grad[~mask] == 0).all()
+            assert (part.weight.grad[mask] != 0).all()
+
+
+def train(model, x, n_epochs, learning_rate):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+        for _ in range(n_epochs):
+            for batch in x[torch.randperm(len(x))].split(64):
+                optimizer.zero_grad()
+                model(batch).mean().backward()
+                optimizer.step()
+    return model.eval()
+
+
+def parity(n, generator):
+    """Three fair coins and their parity: 3 log 2 nats; a logistic regression takes the parity for a fourth coin."""
+    coins = torch.randint(2, (n, 3), generator=generator)
+    return torch.cat([coins, coins.sum(1, keepdim=True) % 2], 1).float()
+
+
+@pytest.mark.parametrize("n_masks", [1, 4])
+def test_learns_what_logistic_regressions_cannot(n_masks):
+    generator = torch.Generator().manual_seed(0)
+    rows, test = parity(1024, generator), parity(256, generator)
+    scores = {}
+    for hidden_layer_sizes in ((), (64,)):
+        torch.manual_seed(0)
+        core = MADE(4, hidden_layer_sizes, 1, n_levels=2, order="random", n_masks=n_masks)
+        model = train(MixtureOfOrders(Levels(4, 2, whole=True), core, Bernoulli()), rows, 40, 1e-2)
+        scores[hidden_layer_sizes] = model(test).mean().item()
+    assert scores[()] > 4 * math.log(2) - 0.05
+    assert scores[(64,)] < 3 * math.log(2) + 0.1
+
+
+def test_learns_a_curved_density():
+    generator = torch.Generator().manual_seed(0)
+    a, noise = torch.randn(2, 3000, generator=generator)
+    x = torch.stack([a, (a.square() - 1) + 0.1 * noise], 1)  # entropy 1.42 + 1.42 - 2.30 = 0.54 nats
+    torch.manual_seed(0)
+    model = AutoregressiveModel(Reals(2), MADE(2, (64,), 9), GaussianMixture(3, reg_covar=1e-4))
+    score = train(model, x[:2000], 30, 1e-2)(x[2000:]).mean()
+    assert 0.4 < score < 0.8
