@@ -161,10 +161,10 @@ def test_warp_turns_by_the_angle_and_moves_by_the_share_of_the_side():
 
 
 def test_warp_bends_by_the_given_deviation_and_fills_with_the_darkest_value():
-    ramp = torch.linspace(-2, 2, 40, dtype=torch.float64).expand(2000, 1, 40, 40)  # 4 / 39 a pixel, to the right
-    moved = (Warp(0, 0, 0, 0, bend=0.05)(ramp) - ramp)[:, 0, 20, 20] / (4 / 39)
-    # at the centre the displacement is that of the middle knot: 5 % of 40 pixels
-    assert_close(moved.std().item(), 2.0, rtol=0.05, atol=0)
+    ramp = torch.linspace(-2, 2, 20, dtype=torch.float64).expand(2000, 1, 20, 20)  # 4 / 19 a pixel, to the right
+    moved = (Warp(0, 0, 0, 0, bend=0.05)(ramp) - ramp)[:, 0, 10, 10] / (4 / 19)
+    # at the centre the displacement is that of the middle knot: 5 % of 20 pixels
+    assert_close(moved.std().item(), 1.0, rtol=0.06, atol=0)
     out = Warp(shift=1.0)(ramp)
     assert out.min() >= -2 - 1e-9
     assert (out == -2).double().mean() > 0.2

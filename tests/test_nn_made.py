@@ -272,7 +272,8 @@ def test_far_out_real_values_fall_and_stay_finite():
 def test_gradients_reach_every_weight_that_is_not_masked():
     model = random_model(6, (9, 9), Bernoulli(), 2)
     for layer in model.core.hidden:
-        layer.bias.data.fill_(10.0)  # no unit of relu at rest
+        layer.weight.data.abs_()  # no unit of relu at rest
+        layer.bias.data.fill_(1.0)
     model(random_values(40, 6, 2).double()).sum().backward()
     for name, layer in model.core.named_children():
         for part in layer if name == "hidden" else [layer]:

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._common import COLORS, Display, import_pyplot
 
-N_BINS = 40
+N_BINS = 41  # odd, so that scores that are all alike fall in the middle of a bin
 
 
 class LatentSpaceDisplay(Display):
@@ -207,7 +207,11 @@ class ScoreHistogramDisplay(Display):
         return cls({name: estimator.score_samples(rows) for name, rows in {"X": X, **others}.items()}).plot(ax=ax)
 
     def _draw(self, ax):
-        edges = np.histogram_bin_edges(np.concatenate(list(self.scores.values())), bins=N_BINS)
+        pooled = np.concatenate(list(self.scores.values()))
+        low, high = pooled.min(), pooled.max()
+        if high - low <= 1e-9 * max(abs(low), abs(high)):  # nothing but rounding: bins would have no width
+            low, high = low - 0.5, high + 0.5
+        edges = np.linspace(low, high, N_BINS + 1)
         for i, (name, scores) in enumerate(self.scores.items()):
             counts, _ = np.histogram(scores, edges)
             color = COLORS[i % len(COLORS)]

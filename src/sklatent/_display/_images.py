@@ -67,8 +67,6 @@ def _show(ax, images, n_columns, limits, top=0, cmap="gray"):
     height, width, n_channels = pixels.shape
     if n_channels == 3:
         pixels = np.nan_to_num(np.clip((pixels - low) / (high - low), 0, 1), nan=1.0)
-    else:
-        pixels = pixels[..., 0]
     extent = (-0.5, width - 0.5, top + height - 0.5, top - 0.5)
     shown = ax.imshow(pixels, cmap=cmap, vmin=low, vmax=high, interpolation="nearest", extent=extent)
     ax.set(xticks=[], yticks=[], ylim=(top + height - 0.5, -0.5))

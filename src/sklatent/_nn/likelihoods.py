@@ -93,7 +93,7 @@ class DiscretizedLogisticMixture:
         start = (2 * torch.arange(k, device=location.device, dtype=location.dtype) + 1) / k - 1
         least = math.log(self.gap / 32)
         log_scale = least + F.softplus(log_scale - math.log(k) - least)
-        return weight.log_softmax(-1), location + start, log_scale.clamp(max=20)
+        return weight.log_softmax(-1), location + start, log_scale.clamp(max=20)  # wider would be all the same
 
     def log_prob(self, params, levels, beyond):  # (..., P), (...), (...) -> (...)
         """Log-probability of the levels in nats; where ``beyond`` > 0, less than that of any level by ``beyond``."""

@@ -10,7 +10,7 @@ from torch import nn
 from .autoregressive import AutoregressiveModel
 
 FAR = 8.0  # in scaled units; the network sees real values clipped to this, so that it cannot follow an outlier
-N_KNOTS = 32  # columns that the network sees of a level, at most
+N_KNOTS = 8  # of the code of a level; 32 of them, for 32 bins, scored 0 to 44 nats a row less on three held-out tables
 
 
 class MaskedLinear(nn.Linear):

@@ -16,9 +16,15 @@ from .pixelcnn import MaskedConv, _Head
 def _lstm(gates, cell):
     """(..., 4 h), (..., h) -> hidden and cell state (..., h): c' = f c + i g, h' = o tanh(c')."""
     width = cell.shape[-1]
-    forget, enter, out = gates[..., : 3 * width].sigmoid().split(width, -1)
-    cell = torch.addcmul(forget * cell, enter, gates[..., 3 * width :].tanh())
+    gates, new = gates.split([3 * width, width], -1)
+    forget, enter, out = gates.sigmoid().split(width, -1)
+    cell = torch.addcmul(forget * cell, enter, new.tanh())
     return out * cell.tanh(), cell
+
+
+def _move(x, before, after):
+    """Move the pixels of (..., pixels, n, c): zeros before and after them, and of a negative number of them cut off."""
+    return F.pad(x, (0, 0, 0, 0, before, after))
 
 
 def _uniform(*shape, forget=0):
@@ -48,21 +54,20 @@ class RowLSTM(nn.Module):
         self.bias = _uniform(1, 4 * n_hidden, forget=n_hidden)
 
     def forward(self, x):  # (p, n, c) -> (p, n, h)
-        width = self.size[1]
-        x = x.unflatten(0, self.size)
-        left = F.pad(x, (0, 0, 0, 0, 1, 0))[:, :-1]
-        gates = torch.cat([left, x], -1) @ self.input_weight + self.bias  # (rows, w, n, 4 h)
-        h = cell = x.new_zeros(width, x.shape[2], self.n_hidden)
+        n, width = x.shape[1], self.size[1]
+        left = _move(x.unflatten(0, self.size), 1, -1).flatten(0, 1)
+        gates = torch.addmm(self.bias, torch.cat([left, x], -1).flatten(0, 1), self.input_weight)
+        h = cell = x.new_zeros(width, n, self.n_hidden)
         rows = []
-        for row, enter in enumerate(gates.unbind(0)):
-            h, cell = _lstm(enter + self.below(h) if row else enter, cell)
+        for enter in gates.chunk(self.size[0]):
+            h, cell = _lstm(self.below(h, enter).unflatten(0, (width, n)), cell)
             rows.append(h)
         return torch.cat(rows)
 
-    def below(self, h):  # (w, n, h) -> (w, n, 4 h)
-        """What the state of a row adds to the gates of the next one."""
-        around = F.pad(h, (0, 0, 0, 0, 1, 1))
-        return torch.cat([around[:-2], h, around[2:]], -1) @ self.state_weight
+    def below(self, h, gates):  # (w, n, h), (w n, 4 h) -> (w n, 4 h)
+        """Gates of the next row, with what the state of this one adds."""
+        around = torch.cat([_move(h, 1, -1), h, _move(h, -1, 1)], -1)
+        return torch.addmm(gates, around.flatten(0, 1), self.state_weight)
 
     def cache(self, n):
         return _RowCache(self, n)
@@ -77,7 +82,8 @@ class _RowCache:
         self.h = self.cells = [layer.bias.new_zeros(n, layer.n_hidden)] * width
 
     def start_row(self):
-        self.gates = self.layer.below(torch.stack(self.h)) + self.layer.bias
+        h = torch.stack(self.h)
+        self.gates = self.layer.below(h, self.layer.bias).unflatten(0, h.shape[:2])
         self.cells_above, self.h, self.cells, self.left = self.cells, [], [], self.blank
 
     def pixel(self, column, x):  # (n, c) -> (n, h)
@@ -127,21 +133,22 @@ class DiagonalBiLSTM(nn.Module):
         n, width = x.shape[1], self.size[1]
         paths = torch.stack([x.index_select(0, path) for path in self.paths]).flatten(1, 2)
         gates = torch.baddbmm(self.bias, paths, self.input_weight).unflatten(1, (-1, n))  # (2, p, n, 4 h)
-        h = cell = x.new_zeros(2, 2, n, self.n_hidden)  # of the pixel above the first of the step, down to the last
+        h = cell = x.new_zeros(2, 1, n, self.n_hidden)
         diagonals = []
         for step, enter in enumerate(gates.split([last - first + 1 for first, last in self.steps], 1)):
-            beside = torch.cat([h[:, 1:], h[:, :-1]], -1).flatten(1, 2)
-            enter = torch.baddbmm(enter.flatten(1, 2), beside, self.state_weight).view_as(enter)
-            h, cell = _lstm(enter, cell[:, 1:])
+            around = torch.cat([self._of(step, h), self._of(step, h, above=1)], -1).flatten(1, 2)
+            enter = torch.baddbmm(enter.flatten(1, 2), around, self.state_weight).view_as(enter)
+            h, cell = _lstm(enter, self._of(step, cell))
             diagonals.append(h)
-            h, cell = self._next(step, h), self._next(step, cell)
         left, right = (part[order] for part, order in zip(torch.cat(diagonals, 1), self.raster, strict=True))
-        return left + F.pad(right, (0, 0, 0, 0, width, 0))[:-width]
+        return left + _move(right, width, -width)
 
-    def _next(self, step, state):  # (2, rows, n, h)
-        """Zeros for the neighbours outside the image that the next step looks at."""
-        first = self.steps[min(step + 1, len(self.steps) - 1)][0]
-        return F.pad(state, (0, 0, 0, 0, int(first == 0), int(step + 1 < self.size[0])))
+    def _of(self, step, state, above=0):  # (2, rows of the step before, n, h) -> (2, rows of the step, n, h)
+        """The states of the neighbours in the same row, or in the row above; zeros outside the image."""
+        if step == 0:
+            return state
+        (first, last), (first_before, last_before) = self.steps[step], self.steps[step - 1]
+        return _move(state, first_before - first + above, last - last_before - above)
 
     def cache(self, n):
         return _DiagonalCache(self, n)
