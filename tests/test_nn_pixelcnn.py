@@ -50,6 +50,7 @@ def test_binned_rows_are_a_density(width):
     model.levels = Levels(2, 4, whole=False)
     model.levels.lower.fill_(-1.0)
     model.levels.width.fill_(width)
+    model.levels.upper.fill_(-1.0 + 4 * width)
     middles = -1 + width * (torch.arange(4, dtype=torch.float64) + 0.5)
     mass = model.log_prob(torch.cartesian_prod(middles, middles)).exp().sum() * width**2
     assert_close(mass, torch.tensor(1.0, dtype=torch.float64), atol=1e-6, rtol=0)

@@ -50,7 +50,7 @@ class _CoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Torch
         return self._apply(lambda module, x: module.encode(x).float(), X)
 
     def inverse_transform(self, X):
-        """Rows that codes stand for, in the units of the rows of ``fit`` and inside their range.
+        """Rows that codes stand for, in the units of the rows of ``fit``.
 
         Parameters
         ----------
@@ -220,7 +220,7 @@ class AutoencoderTransformer(DensityMethods, _CoderTransformer):
         activation="relu",
         corruption=None,
         loss="squared_error",
-        learning_rate=2e-3,
+        learning_rate=5e-3,
         weight_decay=1e-4,
         max_iter=50,
         batch_size=128,
@@ -291,9 +291,9 @@ class VAETransformer(SampleMethods, _CoderTransformer):
     {image_shape}
     {coder}
     likelihood : {"gaussian", "bernoulli"}, default="gaussian"
-        ``"gaussian"`` is a density in the units of X. ``"bernoulli"`` is a probability of rows of 0 and 1; values
-        between them are taken, as is usual with grey images, but their score is then a cross-entropy and no
-        probability; ``fit`` refuses values outside [0, 1].
+        ``"gaussian"`` is a density in the units of X. ``"bernoulli"`` is a probability of rows of 0 and 1. It takes
+        other rows too, as is usual with grey images (their range in ``fit`` stands for [0, 1]), but then the score
+        is a cross-entropy and no probability.
     beta : float, default=1.0
         Weight of the KL term in training. Below 1 codes keep more of the row, above 1 less.
     kl_warmup : int, default=10
@@ -371,7 +371,7 @@ class VAETransformer(SampleMethods, _CoderTransformer):
         free_bits=0.0,
         variance_floor=1e-3,
         n_draws=50,
-        learning_rate=2e-3,
+        learning_rate=5e-3,
         weight_decay=1e-4,
         max_iter=50,
         batch_size=128,
@@ -417,17 +417,8 @@ class VAETransformer(SampleMethods, _CoderTransformer):
         options = {name: spec[name] for name in VAE_OPTIONS}
         return VAE(*self._build_coder(spec, per_code=2, per_feature=per_feature), **options)
 
-    def _check_rows(self, X, *, reset=False):
-        X = super()._check_rows(X, reset=reset)
-        if reset and self.likelihood == "bernoulli" and (X.min() < 0 or X.max() > 1):
-            raise ValueError(
-                f"likelihood='bernoulli' needs values in [0, 1], but X reaches from {X.min():g} to {X.max():g}. Scale "
-                "it (divide images by 255, or use MinMaxScaler(clip=True)), or use likelihood='gaussian'."
-            )
-        return X
-
     def _learn(self, X):
-        onto = "as_is" if self.likelihood == "bernoulli" else "standard"
+        onto = "unit" if self.likelihood == "bernoulli" else "standard"
         return {"scaling": learn_affine(X, onto=onto, shared=self.image_shape_ is not None)}
 
     def _callbacks(self):

@@ -51,7 +51,7 @@ def _moments(X):
 
 
 def learn_affine(X, *, onto="standard", shared=False):
-    """The values of an ``Affine``: to zero mean and unit variance, or the range onto [0, 1] (``"unit"``), or as is.
+    """The values of an ``Affine``: to zero mean and unit variance (``"standard"``), or into [0, 1] (``"unit"``).
 
     ``shared``: one shift and one scale for all features, as the pixels of an image have one unit.
     """
@@ -62,10 +62,10 @@ def learn_affine(X, *, onto="standard", shared=False):
             variance = np.mean(variance) + np.var(shift)
             shift = np.mean(shift)
         scale = np.sqrt(variance)
-    elif onto == "unit":
-        shift, scale = (low.min(), high.max() - low.min()) if shared else (low, high - low)
-    else:
+    elif low.min() >= 0 and high.max() <= 1:  # as it is: 0 and 1 stay 0 and 1, whatever the rows of fit hold
         shift, scale = 0.0, 1.0
+    else:
+        shift, scale = (low.min(), high.max() - low.min()) if shared else (low, high - low)
     if not np.all(np.isfinite(scale)):
         raise ValueError("The variance of X overflows: it holds values beyond about 1e150. Rescale X first.")
     tiny = 10 * np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high))  # nothing but rounding
@@ -90,11 +90,12 @@ def learn_levels(X, n_levels, *, shared):
         n_levels = n_levels or (MAX_LEVELS if shared else TABLE_LEVELS)
         span = np.where(high > low, high - low, 1.0)
         margin = 1e-5 * span  # rounding to float32 must not push the extremes out of the range
-        lower, width = low - margin, (span + 2 * margin) / n_levels
+        low, high = low - margin, low + span + margin
+        width = (high - low) / n_levels
     elif n_levels is not None and low.min() >= 0 and high.max() < n_levels:
-        lower, width = np.zeros_like(low), np.ones_like(low)
+        low, high, width = np.zeros_like(low), np.full_like(high, n_levels - 1), np.ones_like(low)
     else:
         most = int((high - low).max()) + 1
         width = np.full_like(low, math.ceil(most / (n_levels or MAX_LEVELS)))
-        lower, n_levels = low, math.ceil(most / width[0])
-    return {"n_levels": n_levels, "whole": whole, "lower": lower, "width": width}
+        n_levels = math.ceil(most / width[0])
+    return {"n_levels": n_levels, "whole": whole, "levels": {"lower": low, "width": width, "upper": high}}

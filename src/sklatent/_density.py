@@ -151,8 +151,6 @@ class PixelCNNDensity(_AutoregressiveDensity):
         return learn_levels(X, self.n_levels, shared=self.image_shape_ is not None)
 
     def _build(self, spec):
-        levels = Levels(len(spec["lower"]), spec["n_levels"], whole=spec["whole"])
+        levels = Levels(self.n_features_in_, spec["n_levels"], whole=spec["whole"])
         core = PixelCNN(spec["shape"], spec["n_levels"], spec["n_filters"], spec["n_blocks"], spec["dropout"])
-        return AutoregressiveModel(
-            fill(levels, lower=spec["lower"], width=spec["width"]), core, Categorical(spec["n_levels"])
-        )
+        return AutoregressiveModel(fill(levels, **spec["levels"]), core, Categorical(spec["n_levels"]))

@@ -55,12 +55,12 @@ hidden_layer_sizes : tuple of int or None, default=None
     (256, 128) units, or (32, 64, 128, 256) channels.
 activation : {"relu", "tanh", "logistic", "identity"}, default="relu"
     Of the hidden layers.
-corruption : {"noise", "mask", "swap", "affine"}, callable or None, default=None
+corruption : {"noise", "mask", "swap", "affine", "elastic"}, callable or None, default=None
     What is done to the rows that the encoder sees in training, while the clean row stays the target:
     ``"noise"`` adds Gaussian noise; ``"mask"`` blanks features, or patches of an image; ``"swap"`` puts in the
     same feature of another row, good for tables; ``"affine"`` shifts, turns, scales and shears an image, and so
-    makes codes that say what is shown, not how it lies. A callable maps a tensor (n, *input_shape) in scaled
-    units to one alike."""
+    makes codes that say what is shown, not how it lies; ``"elastic"`` also bends it. A callable maps a tensor
+    (n, *input_shape) in scaled units to one alike."""
 
 ATTRIBUTES = """\
 net_ : skorch.NeuralNet

@@ -22,18 +22,17 @@ WARM_UP = 0.03  # share of the steps of `fit` over which the learning rate rises
 
 def resolve_device(device, *, fall_back=False):
     """``"auto"`` is cuda, else mps, else cpu. With ``fall_back`` a device that is missing here becomes the CPU."""
+    name = device
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        device = torch.device(device)
-        torch.empty(0, device=device)
+        return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         if fall_back:
             return torch.device("cpu")
         raise ValueError(
             f"device={device!r} cannot be used here: {error}. Expected 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'."
         ) from error
-    return device
 
 
 def place(module, device):

@@ -66,10 +66,9 @@ class Autoencoder(_Coder):
     def encode(self, x):  # (n, d) -> (n, k)
         return self._encoded(self._scaled(x))
 
-    def decode(self, z):  # (n, k) -> (n, d) in the units of x, inside the fitted range
+    def decode(self, z):  # (n, k) -> (n, d) in the units of x
         out = self._decoded(z)
-        out = out.sigmoid() if self.loss == "binary_cross_entropy" else out
-        return self.scaling.inverse(self.scaling.inside(out))
+        return self.scaling.inverse(out.sigmoid() if self.loss == "binary_cross_entropy" else out)
 
 
 class VAE(_Coder):
@@ -79,8 +78,8 @@ class VAE(_Coder):
         p(z) = N(0, I), \quad q(z|x) = N(m(x), \mathrm{diag}\, s^2(x)), \quad
         p(x|z) = N(\mu(z), \mathrm{diag}\, \sigma^2(z)) \text{ or Bernoulli}
 
-    All log-densities are in nats and in the units of x. Features must be in [0, 1] for the Bernoulli, and its
-    values between 0 and 1 give a cross-entropy that is no probability.
+    Log-densities are in nats and in the units of x. The Bernoulli sees values scaled to [0, 1]; where they are not
+    all 0 or 1 it gives a cross-entropy that is no probability.
 
     Parameters
     ----------
@@ -191,7 +190,7 @@ class VAE(_Coder):
 
     def _log_likelihood(self, u, z):  # (n, d), (..., n, k) -> (..., n)
         if self.likelihood == "bernoulli":
-            return _bernoulli(u, self._decoded(z)).sum(-1) - self.scaling.log_scale().to(u.dtype)
+            return _bernoulli(u, self._decoded(z)).sum(-1)
         mean, log_variance = self._likelihood_parameters(z)
         log_p = -0.5 * ((u - mean).square() * (-log_variance).exp() + log_variance + LOG_2PI)
         return log_p.sum(-1) - self.scaling.log_scale().to(u.dtype)

@@ -64,16 +64,18 @@ class Levels(nn.Module):
     def __init__(self, n_features, n_levels, *, whole):
         super().__init__()
         self.n_levels, self.whole = n_levels, whole
-        for name, value in (("lower", 0.0), ("width", 1.0)):
-            self.register_buffer(name, torch.full((n_features,), value, dtype=torch.float64), persistent=False)
+        upper = n_levels - 1.0 if whole else float(n_levels)  # the largest value inside; may differ by feature
+        for name, value in (("lower", 0.0), ("width", 1.0), ("upper", upper)):
+            buffer = torch.full((n_features,), value, dtype=torch.float64)
+            self.register_buffer(name, buffer, persistent=False)
 
     def forward(self, x):  # (n, d) of any real dtype -> levels (n, d) int64, beyond (n, d) float
         """``beyond`` is the distance outside the fitted range in bin widths, 0 for what lies inside."""
         x = _wide(x)
-        u = ((x - self.lower.to(x.dtype)) / self.width.to(x.dtype)).clamp(-FAR, FAR)
-        last = self.n_levels - 1 / self.width.to(x.dtype) if self.whole else self.n_levels  # largest u inside
-        beyond = (-u).clamp(min=0) + (u - last).clamp(min=0)
-        return u.floor().clamp(0, self.n_levels - 1).long(), beyond
+        lower, width, upper = (buffer.to(x.dtype) for buffer in (self.lower, self.width, self.upper))
+        beyond = ((lower - x).clamp(min=0) + (x - upper).clamp(min=0)) / width
+        levels = ((x.clamp(lower, upper) - lower) / width).floor().clamp(max=self.n_levels - 1)
+        return levels.long(), beyond.clamp(max=FAR)
 
     def values(self, levels, generator=None):  # (n, d) int64 -> (n, d)
         """Draw each value uniformly from its bin; a bin of whole numbers has ``width`` of them, mostly one."""
