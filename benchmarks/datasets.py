@@ -1,14 +1,18 @@
 """Data for the benchmarks: from a folder (``--data`` or ``SKLATENT_DATA``), else from scikit-learn's fetchers.
 
-The folder holds ``mnist/`` and ``fashion-mnist/`` with the four IDX files each, and ``binarized-mnist/``.
+The folder holds ``mnist/`` and ``fashion-mnist/`` with the four IDX files each, ``binarized-mnist/`` and
+``cifar10-subset/`` with an npz file each.
 """
 
 import argparse
 import gzip
 import os
+import platform
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import torch
 from sklearn.datasets import fetch_openml
 
 OPENML = {"mnist": "mnist_784", "fashion-mnist": "Fashion-MNIST"}
@@ -42,3 +46,33 @@ def images(name, data=None):
     X, y = fetch_openml(OPENML[name], version=1, as_frame=False, return_X_y=True, parser="auto")
     X, y = X.astype(np.uint8), y.astype(np.uint8)
     return X[:60000], y[:60000], X[60000:], y[60000:]
+
+
+def binarized_mnist(data=None, seed=0):
+    """``train, valid, test``: rows of 784 values 0 or 1, uint8.
+
+    The static draw of Larochelle and Murray (2011) if the folder has it; else one of our own from MNIST, whose
+    figures compare with others' only roughly.
+    """
+    if data is not None:
+        with np.load(Path(data) / "binarized-mnist" / "binarized_mnist.npz") as arrays:
+            return tuple(arrays[name].astype(np.uint8) for name in ("train", "valid", "test"))
+    X, _, X_test, _ = images("mnist")
+    random = np.random.RandomState(seed)
+    X, X_test = ((random.uniform(size=rows.shape) < rows / 255).astype(np.uint8) for rows in (X, X_test))
+    return X[:50000], X[50000:], X_test
+
+
+def cifar10_subset(data):
+    """``X_train, X_test``: channel-first rows of 3 x 32 x 32 uint8, 4,000 and 1,000 of them."""
+    with np.load(Path(data) / "cifar10-subset" / "cifar10_4000_1000.npz") as arrays:
+        return tuple(
+            np.ascontiguousarray(arrays[name].transpose(0, 3, 1, 2)).reshape(-1, 3072) for name in ("X_train", "X_test")
+        )
+
+
+def versions():
+    """One line: device, processor, and versions, for the head of a table."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    packages = ", ".join(f"{name} {version(name)}" for name in ("sklatent", "torch", "skorch", "scikit-learn"))
+    return f"{device}; Python {platform.python_version()}, {packages}"

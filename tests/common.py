@@ -11,7 +11,7 @@ ESTIMATORS = [
     for name in sorted(sklatent.__all__)
     if inspect.isclass(cls := getattr(sklatent, name)) and issubclass(cls, BaseEstimator)
 ]
-SMALL = {"hidden_layer_sizes": (16,), "n_filters": 8, "n_blocks": 1, "n_components": 3}
+SMALL = {"hidden_layer_sizes": (16,), "n_filters": 8, "n_blocks": 1, "n_layers": 1, "n_components": 3}
 
 
 def small(cls, **params):

@@ -196,6 +196,41 @@ def test_steps_know_no_dropout():
     assert_close(torch.stack(params, 1), core.eval()(values))
 
 
+@pytest.mark.parametrize("n_levels", [2, None])
+def test_features_are_the_hidden_units(n_levels):
+    model = random_model(5, (7, 8), Bernoulli(), n_levels, direct=False)
+    x = random_values(20, 5, n_levels).double()
+    if n_levels is None:
+        model.levels.shift.fill_(0.3)
+        model.levels.scale.fill_(2.0)
+    units = model.levels(x)[0].double()
+    for number, layer in enumerate(model.core.hidden):
+        mask = layer.in_degrees[0] <= layer.out_degrees[0].unsqueeze(1)
+        units = (units @ (layer.weight * mask).T + layer.bias).clamp(min=0)
+        assert_close(model.features(x, number), units)
+    assert model.core.n_layers == 2
+    assert_close(model.core.out(model.features(x, -1)).unsqueeze(2), model.core(model.levels(x)[0]))
+
+
+def test_features_of_several_masks_are_the_mean_and_no_input_is_hidden():
+    model = random_model(5, (7,), Bernoulli(), 2, order="random", n_masks=3, input_dropout=0.5, direct=False)
+    x = random_values(20, 5, 2).double()
+    assert_close(model.features(x, 0), model.train().features(x, 0), atol=0, rtol=0)
+    model.eval().core.out.weight.data.fill_(1.0)
+    model.core.out.bias.data.zero_()
+    model.core.out.in_degrees = torch.zeros_like(model.core.out.in_degrees)  # nothing masked: each output is the sum of the units
+    sums = torch.stack([model.core(x.long(), which)[:, 0, 0] for which in range(3)])
+    assert sums.std(0).max() > 0.1
+    assert_close(model.features(x, 0).sum(1), sums.mean(0))
+
+
+def test_a_belief_network_has_no_hidden_layer_to_give():
+    model = random_model(5, (), Bernoulli(), 2)
+    assert model.core.n_layers == 0
+    with pytest.raises(IndexError):
+        model.features(torch.zeros(1, 5), 0)
+
+
 @pytest.mark.parametrize(("share", "low", "high"), [(0.25, 0.0, 0.5), (0.75, 0.5, 1.0)])
 def test_input_dropout_hides_that_share_of_the_inputs(share, low, high):
     core = MADE(2000, (), 1, input_dropout=share)

@@ -7,11 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from sklatent._nn.autoregressive import AutoregressiveModel, Categorical
-from sklatent._nn.pixelcnn import MaskedConv, PixelCNN
+from sklatent._nn.autoregressive import AutoregressiveModel
+from sklatent._nn.likelihoods import Categorical, DiscretizedLogisticMixture
+from sklatent._nn.pixelcnn import MaskedConv, PixelCNN, Up, _BlockCache
 from sklatent._nn.scaling import Levels
 
 SHAPES = [(1, 1, 1), (1, 1, 5), (1, 5, 1), (1, 3, 4), (2, 2, 3), (3, 2, 2)]
+SCALES = [{}, {"n_scales": 2}, {"n_scales": 3, "n_blocks": 1}]
 
 
 def random_core(image_shape, n_levels, seed=0, **parameters):
@@ -23,9 +25,11 @@ def random_core(image_shape, n_levels, seed=0, **parameters):
     return core
 
 
-def random_model(image_shape, n_levels, **parameters):
+def random_model(image_shape, n_levels, likelihood=None, **parameters):
+    likelihood = likelihood or Categorical(n_levels)
     levels = Levels(torch.Size(image_shape).numel(), n_levels, whole=True)
-    return AutoregressiveModel(levels, random_core(image_shape, n_levels, **parameters), Categorical(n_levels))
+    core = random_core(image_shape, n_levels, n_params=likelihood.n_params, **parameters)
+    return AutoregressiveModel(levels, core, likelihood)
 
 
 def random_levels(core, n, n_levels):
@@ -36,11 +40,13 @@ def random_levels(core, n, n_levels):
     ("image_shape", "n_levels"),
     [((1, 1, 1), 5), ((1, 3, 3), 2), ((1, 1, 9), 2), ((1, 5, 1), 3), ((2, 2, 2), 2), ((3, 1, 2), 3)],
 )
-def test_all_rows_sum_to_one(image_shape, n_levels):
+@pytest.mark.parametrize("likelihood", [Categorical, DiscretizedLogisticMixture])
+@pytest.mark.parametrize("scales", SCALES)
+def test_all_rows_sum_to_one(image_shape, n_levels, likelihood, scales):
     n_features = torch.Size(image_shape).numel()
     every = torch.tensor(list(product(range(n_levels), repeat=n_features)), dtype=torch.float64)
-    log_p = random_model(image_shape, n_levels).log_prob(every)
-    assert log_p.std() > 0.5
+    log_p = random_model(image_shape, n_levels, likelihood(n_levels), **scales).log_prob(every)
+    assert log_p.std() > 0.1
     assert_close(log_p.exp().sum(), torch.tensor(1.0, dtype=torch.float64), atol=1e-6, rtol=0)
 
 
@@ -56,10 +62,11 @@ def test_binned_rows_are_a_density(width):
     assert_close(mass, torch.tensor(1.0, dtype=torch.float64), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("scales", SCALES)
 @pytest.mark.parametrize("image_shape", SHAPES)
-def test_parameters_depend_on_all_that_comes_before_and_on_nothing_else(image_shape):
+def test_parameters_depend_on_all_that_comes_before_and_on_nothing_else(image_shape, scales):
     n_levels = 3
-    core = random_core(image_shape, n_levels)
+    core = random_core(image_shape, n_levels, n_filters=16, **scales)  # enough that no head has all units at rest
     levels = random_levels(core, 8, n_levels)
     before = core(levels)
     for position, feature in enumerate(core.order):
@@ -70,35 +77,62 @@ def test_parameters_depend_on_all_that_comes_before_and_on_nothing_else(image_sh
         assert (moved[position + 1 :] > 0).all()
 
 
-def test_no_blind_spot_in_a_larger_image():
-    """Everything within reach must arrive, above all the pixels to the upper right."""
-    core = random_core((1, 7, 9), 4, n_blocks=6)
+@pytest.mark.parametrize("parameters", [{"n_blocks": 6}, {"n_scales": 2}, {"n_scales": 3, "n_blocks": 1}])
+@pytest.mark.parametrize("pixel", [(4, 4), (5, 3), (6, 0)])
+def test_no_blind_spot_in_a_larger_image(pixel, parameters):
+    """Everything before a pixel must arrive, above all what is to the upper right; and nothing else."""
+    core, here = random_core((1, 7, 9), 4, **parameters), 9 * pixel[0] + pixel[1]
     levels = random_levels(core, 4, 4)
-    before = core(levels)[:, 40]  # row 4, column 4
-    for feature in range(40):
+    before = core(levels)[:, here]
+    for feature in range(63):
         changed = levels.clone()
         changed[:, feature] = (changed[:, feature] + 2) % 4
-        assert (core(changed)[:, 40] - before).abs().max() > 0
+        moved = (core(changed)[:, here] - before).abs().max() > 0
+        assert moved == (feature < here), feature
 
 
 def test_order_is_by_pixel_then_by_channel():
     assert PixelCNN((3, 1, 2), 2).order == [0, 2, 4, 1, 3, 5]
 
 
-@pytest.mark.parametrize("n", [1, 5])
-@pytest.mark.parametrize("image_shape", [*SHAPES, (2, 8, 9)])
-def test_cached_steps_equal_the_full_pass(image_shape, n):
-    core = random_core(image_shape, 4, dropout=0.5)
-    levels = random_levels(core, n, 4)
-    steps, chosen, params = core.steps(n), None, []
+def take_steps(core, levels):
+    """The parameters in drawing order, from the caches."""
+    steps, chosen, params = core.steps(len(levels)), None, []
     for feature in core.order:
         params.append(steps.send(chosen))
         chosen = levels[:, feature]
-    assert_close(torch.stack(params, 1), core(levels)[:, core.order], atol=1e-9, rtol=1e-9)
+    return torch.stack(params, 1)
 
 
-def test_cached_sampling_equals_naive_sampling():
-    model = random_model((2, 4, 3), 5)
+@pytest.mark.parametrize("n", [1, 5])
+@pytest.mark.parametrize("scales", SCALES)
+@pytest.mark.parametrize("image_shape", [*SHAPES, (2, 8, 9), (1, 9, 6)])
+def test_cached_steps_equal_the_full_pass(image_shape, scales, n):
+    core = random_core(image_shape, 4, dropout=0.5, n_params=7, **scales)
+    levels = random_levels(core, n, 4)
+    assert_close(take_steps(core, levels), core(levels)[:, core.order], atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("scales", SCALES)
+def test_cached_steps_equal_the_full_pass_in_single_precision(scales):
+    torch.manual_seed(0)
+    core = PixelCNN((1, 12, 11), 4, 24, **{"n_blocks": 3} | scales).eval()  # as initialised: logits of order one
+    levels = random_levels(core, 3, 4)
+    assert_close(take_steps(core, levels), core(levels)[:, core.order], atol=1e-5, rtol=0)
+
+
+def test_a_pixel_is_computed_once_at_each_resolution(monkeypatch):
+    calls, pixel = [], _BlockCache.pixel
+    monkeypatch.setattr(_BlockCache, "pixel", lambda self, *args: calls.append(self) or pixel(self, *args))
+    core = random_core((1, 5, 6), 2, n_scales=3, n_blocks=1)
+    take_steps(core, random_levels(core, 2, 2))
+    n_pixels = [30, 30, 9, 4, 9, 30]  # first block, down to a quarter of the resolution, and up
+    assert sorted(calls.count(cache) for cache in set(calls)) == sorted(n_pixels)
+
+
+@pytest.mark.parametrize("scales", SCALES)
+def test_cached_sampling_equals_naive_sampling(scales):
+    model = random_model((2, 4, 3), 5, **scales)
     levels, _ = model.fill(torch.zeros(6, 24).long(), torch.zeros(6, 24).bool(), torch.Generator().manual_seed(3))
     naive, generator = torch.zeros(6, 24).long(), torch.Generator().manual_seed(3)
     for feature in model.core.order:
@@ -136,17 +170,42 @@ def test_samples_have_the_models_probabilities():
 @pytest.mark.parametrize("stack", ["vertical", "horizontal"])
 @pytest.mark.parametrize("kind", ["A", "B"])
 @pytest.mark.parametrize("size", [3, 7])
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("image", [(6, 5), (1, 1), (1, 4), (4, 1)])
-def test_masked_conv_equals_a_literal_mask(stack, kind, size, image):
+def test_masked_conv_equals_a_literal_mask(stack, kind, size, image, stride):
     torch.manual_seed(0)
-    conv, reach, present = MaskedConv(2, 3, size, stack=stack, kind=kind), size // 2, int(kind == "B")
+    conv, reach, present = MaskedConv(2, 3, size, stack=stack, kind=kind, stride=stride), size // 2, int(kind == "B")
     weight = torch.zeros(3, 2, size, size)
     if stack == "vertical":
         weight[:, :, : reach + present] = conv.weight
     else:
         weight[:, :, reach : reach + 1, : reach + present] = conv.weight
     x = torch.randn(4, 2, *image)
-    assert_close(conv(x), F.conv2d(x, weight, conv.bias, padding=reach))
+    assert_close(conv(x), F.conv2d(x, weight, conv.bias, padding=reach)[:, :, ::stride, ::stride])
+
+
+def test_up_gives_four_pixels_of_one_and_adds_the_shortcut():
+    torch.manual_seed(0)
+    up, v, h, low_v, low_h = Up(3), torch.randn(2, 3, 5, 4), torch.randn(2, 3, 5, 4), *torch.randn(2, 2, 3, 3, 2)
+    shortcuts = [None, (v, h)]
+    outs = up(low_v, low_h, shortcuts)
+    assert shortcuts == [None]
+    for conv, high, low, out in zip((up.vertical, up.horizontal), (v, h), (low_v, low_h), outs, strict=True):
+        for r, c in product(range(5), range(4)):
+            expected = high[:, :, r, c] + low[:, :, r // 2, c // 2] @ conv.weight[:, :, r % 2, c % 2] + conv.bias
+            assert_close(out[:, :, r, c], expected)
+
+
+@pytest.mark.parametrize("scales", SCALES)
+def test_one_vertical_stack_for_all_images_of_a_single_row_changes_nothing(scales):
+    core = random_core((2, 1, 7), 3, **scales)
+    levels, shortcuts = random_levels(core, 4, 3).unflatten(1, (2, 1, 7)), []
+    v = h = core.value[levels]
+    for block in core.blocks:
+        v, h = block(v, h, shortcuts)
+        if block is core.blocks[0]:
+            h = h + core.place
+    assert_close(core._hidden(levels, core.n_layers), h)
 
 
 def test_values_outside_score_below_all_inside_and_lower_the_farther_out():
@@ -174,8 +233,36 @@ def test_samples_repeat_and_leave_the_global_generator_alone(whole):
     assert model.sample(0).shape == (0, 9)
 
 
-def test_gradients_reach_every_weight():
-    model = random_model((2, 3, 3), 3)
+@pytest.mark.parametrize("scales", SCALES)
+def test_features_are_the_mean_activations_of_a_layer(scales):
+    model = random_model((2, 5, 4), 3, **scales)
+    core, x, outputs = model.core, random_levels(model.core, 6, 3), []
+    for block in core.blocks:
+        block.register_forward_hook(lambda block, args, out: outputs.append(out[1].mean((2, 3))))
+    core(x)
+    outputs[0] += core.place.mean((1, 2))
+    expected, n_layers = list(outputs), core.n_layers
+    assert n_layers == len(outputs) == {1: 3, 2: 9, 3: 10}[scales.get("n_scales", 1)]
+    for layer in range(n_layers):
+        assert_close(model.features(x.double(), layer), expected[layer])
+        assert_close(model.features(x.double(), layer - n_layers), expected[layer])
+    with pytest.raises(IndexError):
+        model.features(x.double(), n_layers)
+
+
+def test_features_depend_on_every_pixel_but_the_last():
+    core = random_core((1, 3, 4), 3)
+    levels = random_levels(core, 4, 3)
+    before = core.features(levels, 2)
+    for feature in range(12):
+        changed = levels.clone()
+        changed[:, feature] = (changed[:, feature] + 1) % 3
+        assert ((core.features(changed, 2) - before).abs().max() > 0) == (feature < 11)
+
+
+@pytest.mark.parametrize("scales", SCALES)
+def test_gradients_reach_every_weight(scales):
+    model = random_model((2, 5, 5), 3, **scales)
     model(random_levels(model.core, 4, 3).double()).sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad.abs().sum() > 0, name
@@ -190,16 +277,16 @@ def bars(n, generator):
     return (image ^ flip).flatten(1).float()
 
 
-def test_learns_what_histograms_cannot():
+@pytest.mark.parametrize("scales", [{"n_blocks": 2}, {"n_blocks": 1, "n_scales": 2}])
+def test_learns_what_histograms_cannot(scales):
     generator = torch.Generator().manual_seed(0)
     train, test = bars(512, generator), bars(512, generator)
     share = train.mean(0).clamp(1e-3, 1 - 1e-3)
     histograms = -(test * share.log() + (1 - test) * (1 - share).log()).sum(1).mean()  # about 16.3 nats
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = AutoregressiveModel(
-            Levels(25, 2, whole=True), PixelCNN((1, 5, 5), 2, 16, 2, dropout=0.0), Categorical(2)
-        )
+        core = PixelCNN((1, 5, 5), 2, 16, dropout=0.0, **scales)
+        model = AutoregressiveModel(Levels(25, 2, whole=True), core, Categorical(2))
         optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
         for _ in range(20):
             for batch in train[torch.randperm(512)].split(64):

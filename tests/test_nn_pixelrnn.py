@@ -155,6 +155,24 @@ def test_samples_repeat_and_leave_the_global_generator_alone(cell):
     assert model.sample(0).shape == (0, 9)
 
 
+def test_features_are_the_mean_activations_of_a_layer(cell):
+    """Those of the last one, of an image of one pixel, are what the head sees; each layer adds to the one before."""
+    model = random_model((1, 1, 1), 4, cell=cell)
+    x = torch.arange(4, dtype=torch.float64)[:, None]
+    assert_close(model.core.heads[0](model.features(x, -1), []), model.core(x.long())[:, 0])
+
+    model, added = random_model((2, 3, 4), 4, cell=cell), []
+    x = random_levels(model.core, 5, 4)
+    for widen in model.core.widen:
+        widen.register_forward_hook(lambda module, args, out: added.append(out.mean(0)))
+    first, second = (model.features(x.double(), layer) for layer in range(2))
+    assert model.core.n_layers == 2
+    assert first.shape == (5, 8)
+    assert_close(second - first, added[-1])
+    with pytest.raises(IndexError):
+        model.features(x.double(), 2)
+
+
 def test_gradients_reach_every_weight(cell):
     model = random_model((2, 3, 3), 3, cell=cell)
     model(random_levels(model.core, 4, 3).double()).sum().backward()

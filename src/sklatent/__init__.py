@@ -1,7 +1,6 @@
 """Deep features and likelihoods inside scikit-learn."""
 
-from ._autoencoder import AutoencoderTransformer, VAETransformer
-from ._density import PixelCNNDensity
+from ._autoencoder import AutoencoderTransformer
 from ._display import (
     HistoryDisplay,
     LatentSpaceDisplay,
@@ -10,13 +9,19 @@ from ._display import (
     ScoreHistogramDisplay,
     ScoreMapDisplay,
 )
+from ._made import MADEDensity
+from ._pixelcnn import PixelCNNDensity
+from ._pixelrnn import PixelRNNDensity
+from ._vae import VAETransformer
 
 __version__ = "0.1.0"
 __all__ = [
     "AutoencoderTransformer",
     "HistoryDisplay",
     "LatentSpaceDisplay",
+    "MADEDensity",
     "PixelCNNDensity",
+    "PixelRNNDensity",
     "ReconstructionDisplay",
     "SampleDisplay",
     "ScoreHistogramDisplay",

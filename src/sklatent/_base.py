@@ -14,7 +14,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import _training
 from ._data import check_image_shape
@@ -35,6 +35,16 @@ def fresh_seed(random_state):
     if random_state is None:
         return int(np.random.default_rng().integers(2**31))
     return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def check_widths(hidden_layer_sizes):
+    """A tuple of positive integers; None stays None."""
+    if hidden_layer_sizes is None:
+        return None
+    widths = np.atleast_1d(hidden_layer_sizes).tolist()
+    if not all(isinstance(width, int) and width > 0 for width in widths):
+        raise ValueError(f"hidden_layer_sizes={hidden_layer_sizes!r} must be positive integers, or ().")
+    return tuple(widths)
 
 
 class TorchEstimator(BaseEstimator):
@@ -134,11 +144,10 @@ class TorchEstimator(BaseEstimator):
             return
         vars(self).pop("net_", None)  # what fails below leaves the estimator unfitted
         device = _training.resolve_device(self.device)
-        spec |= self._learn(X)
+        spec |= self._learn(X) | {"seed": seed}
         with _training.seeded(seed, device):
             self.net_ = self._make_net(self._build(spec), device)
-        self._fitted_spec, self._seed = spec, seed
-        self.n_iter_, self.history_ = 0, []
+        self._fitted_spec, self.n_iter_, self.history_ = spec, 0, []
 
     def _train(self, X, seed, **options):
         net = self.net_
@@ -220,17 +229,6 @@ class TorchEstimator(BaseEstimator):
         check_is_fitted(self)
         X = self._check_rows(X)
         return _training.apply(self.net_, lambda batch: function(self._module, batch), X)
-
-    def _apply_to_codes(self, function, Z):
-        check_is_fitted(self)
-        Z = check_array(Z, dtype=[np.float64, np.float32], input_name="codes")
-        if Z.shape[1] != self._n_features_out:
-            raise ValueError(
-                f"The codes have {Z.shape[1]} columns, but {type(self).__name__} was fitted with n_components="
-                f"{self._n_features_out}."
-            )
-        parameter = next(self._module.parameters())
-        return _training.apply(self.net_, lambda z: function(self._module, z.to(parameter.dtype)), Z)
 
     # -- state: constructor parameters, numpy arrays and plain Python, never a tensor ---------------------------
 

@@ -74,15 +74,24 @@ def learn_affine(X, *, onto="standard", shared=False):
     return {name: np.broadcast_to(value, low.shape).copy() for name, value in plan.items()}
 
 
-def _is_whole(X):
+def is_whole(X):
+    """Whether all values are whole numbers; NaN counts as none."""
     if X.dtype.kind in "iub":
         return True
     return all(np.array_equal(chunk, np.rint(chunk)) for chunk in _chunks(X)) and bool(np.abs(X).max() < 2**31)
 
 
+def n_whole_levels(X):
+    """How many levels whole-numbered rows span, in the feature of the widest range; None for real values."""
+    if not is_whole(X):
+        return None
+    low, high = _range(X)
+    return int((high - low).max()) + 1
+
+
 def learn_levels(X, n_levels, *, shared):
     """The bins of X: ``n_levels`` and ``whole``, and the values of a ``Levels``; see there for what they mean."""
-    whole = _is_whole(X)
+    whole = is_whole(X)
     low, high = _range(X)
     if shared:
         low, high = np.full_like(low, low.min()), np.full_like(high, high.max())

@@ -1,21 +1,29 @@
-"""Autoregressive densities."""
+"""What the densities by the chain rule share."""
 
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import DensityMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from . import _docs
-from ._base import SampleMethods, TorchEstimator
-from ._data import learn_levels
-from ._nn.autoregressive import AutoregressiveModel, Categorical
-from ._nn.pixelcnn import PixelCNN
+from . import _training
+from ._base import SampleMethods, TorchEstimator, fresh_seed
+from ._data import is_whole, learn_levels
 from ._nn.scaling import Levels, fill
 
 
-class _AutoregressiveDensity(SampleMethods, DensityMixin, TorchEstimator):
-    """What the densities by the chain rule share."""
+class AutoregressiveDensity(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, SampleMethods, DensityMixin, TorchEstimator
+):
+    """Exact log-likelihoods, samples, completions and features of a model p(x) = prod_i p(x_i | what comes before)."""
+
+    _parameter_constraints = {
+        **TorchEstimator._parameter_constraints,
+        "n_levels": [Interval(Integral, 2, None, closed="left"), None],
+        "feature_layer": [Interval(Integral, 0, None, closed="left"), None],
+        "ema_decay": [Interval(Real, 0, 1, closed="left")],
+    }
 
     def score_samples(self, X):
         """Log-likelihood of each row, in nats.
@@ -45,112 +53,106 @@ class _AutoregressiveDensity(SampleMethods, DensityMixin, TorchEstimator):
         """
         return self._apply(lambda module, x: module.log_prob_map(x), X).astype(np.float64)
 
+    def complete(self, X, random_state=None, n_proposals=64):
+        """Draw what is missing, given what is there.
 
-@_docs.fill_doc(image_shape=_docs.IMAGE_SHAPE, training=_docs.TRAINING, attributes=_docs.ATTRIBUTES)
-class PixelCNNDensity(_AutoregressiveDensity):
-    r"""Gated PixelCNN: the exact likelihood of a row by the chain rule, from masked convolutions.
+        In the model's order (images: row by row) each missing feature is drawn from its conditional. Where a given
+        feature comes after a missing one, a draw knows nothing of it; such rows are drawn ``n_proposals`` times, and
+        one of the drawings is kept with probability in proportion to the likelihood of the given features that came
+        late (sampling-importance-resampling, Rubin 1987): exact in the limit of many proposals, and poor when few
+        proposals fit what is given.
 
-    .. math:: p(x) = \prod_i p(x_i \mid x_1, \dots, x_{i-1}),
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN marks what is to be drawn; rows without a NaN come back as they are.
+        random_state : int, RandomState instance or None, default=None
+            None draws anew in every call.
+        n_proposals : int, default=64
 
-    in raster order, each conditional a softmax over the levels of :math:`x_i`. Two stacks of gated convolutions,
-    one over the rows above and one over the pixels to the left, see all of the past and nothing else.
+        Returns
+        -------
+        X_complete : ndarray of shape (n_samples, n_features)
+            Given values are untouched, to the bit.
+        """
+        check_is_fitted(self)
+        if not isinstance(n_proposals, Integral) or n_proposals < 1:
+            raise ValueError(f"n_proposals={n_proposals!r} must be an integer, 1 or more.")
+        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", reset=False)
+        completed, missing = X.copy(), np.isnan(X)
+        self._check_whole(np.where(missing, 0, X))
+        rows = missing.any(axis=1)
+        if rows.any():
+            seed = fresh_seed(random_state)
+            drawn = _training.complete(self.net_, X[rows], missing[rows], int(n_proposals), seed)
+            completed[missing] = drawn[missing[rows]]
+        return completed
 
-    Parameters
-    ----------
-    {image_shape}
-    n_levels : int or None, default=None
-        Levels of a feature. None: whole numbers keep theirs (up to 256), real values are binned to 256 levels if
-        ``image_shape`` is given, else to 32. Bins are of equal width: over the range of each feature in a table,
-        over the range of all of them in an image. Whole numbers from 0 to ``n_levels - 1`` keep their values.
-    n_filters : int, default={n_filters}
-        Channels of each stack.
-    n_blocks : int, default={n_blocks}
-        Gated residual blocks after the first masked convolution.
-    dropout : float, default={dropout}
-        Share of activations dropped in each block in training.
-    {training}
+    def transform(self, X):
+        """Features of each row: activations of a hidden layer, averaged over the pixels of an image.
 
-    Attributes
-    ----------
-    n_levels_ : int
-    {attributes}
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
 
-    See Also
-    --------
-    VAETransformer : A bound on the density only, but codes, and samples in one pass.
-    sklearn.neighbors.KernelDensity : For few features.
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_units), float32
+            Of layer ``feature_layer``, or of the middle one.
+        """
+        layer = self._feature_layer()
+        return self._apply(lambda module, x: module.features(x, layer).float(), X)
 
-    Notes
-    -----
-    Scores are in nats. For whole numbers they are log-probabilities; for real values the probability of a bin is
-    divided by its width, which makes them log-densities in the units of X. Outside the range of ``fit``, where a
-    binned model has no mass, a value scores as its least likely level, less one nat for each bin width of distance.
+    def _check_rows(self, X, *, reset=False):
+        X = super()._check_rows(X, reset=reset)
+        if not reset:
+            self._check_whole(X)
+        return X
 
-    Sampling keeps the activations of earlier pixels, so that a pixel costs one column of them.
+    def _check_whole(self, X):
+        if self._fitted_spec.get("whole") and not is_whole(X):
+            other = X[X != np.rint(X)]
+            raise ValueError(
+                f"This {type(self).__name__} was fitted on whole numbers, but X holds others, such as {other[0]:g}. "
+                "Round X, or fit on real values."
+            )
 
-    References
-    ----------
-    A. van den Oord, N. Kalchbrenner, K. Kavukcuoglu, "Pixel recurrent neural networks", 2016.
+    def _feature_layer(self):
+        check_is_fitted(self)
+        n_layers = self._module.core.n_layers
+        layer = n_layers // 2 if self.feature_layer is None else self.feature_layer
+        if layer >= n_layers:
+            raise ValueError(
+                f"feature_layer={layer} must be below the number of hidden layers, {n_layers}."
+                if n_layers
+                else f"This {type(self).__name__} has no hidden layer, hence no features to transform to."
+            )
+        return layer
 
-    A. van den Oord, N. Kalchbrenner, O. Vinyals, L. Espeholt, A. Graves, K. Kavukcuoglu, "Conditional image
-    generation with PixelCNN decoders", 2016.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from sklatent import PixelCNNDensity
-    >>> X, _ = load_digits(return_X_y=True)
-    >>> density = PixelCNNDensity(image_shape=(8, 8), n_filters=16, n_blocks=2, max_iter=2, random_state=0).fit(X)
-    >>> density.n_levels_, density.score_samples(X).shape, density.sample(3, random_state=0).shape
-    (17, (1797,), (3, 64))
-    """
-
-    _parameter_constraints = {
-        **TorchEstimator._parameter_constraints,
-        "n_levels": [Interval(Integral, 2, None, closed="left"), None],
-        "n_filters": [Interval(Integral, 1, None, closed="left")],
-        "n_blocks": [Interval(Integral, 0, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-    }
-
-    def __init__(
-        self,
-        *,
-        image_shape=None,
-        n_levels=None,
-        n_filters=48,
-        n_blocks=4,
-        dropout=0.3,
-        learning_rate=3e-3,
-        weight_decay=0.01,
-        max_iter=40,
-        batch_size=64,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-        callbacks=None,
-        device="auto",
-        precision="float32",
-        compile=False,
-    ):
-        self._store(locals())
+    @property
+    def _n_features_out(self):
+        layer = self._feature_layer()
+        one_row = np.zeros((1, self.n_features_in_))
+        return _training.apply(self.net_, lambda x: self._module.features(x, layer), one_row).shape[1]
 
     @property
     def n_levels_(self):
-        return self._fitted_spec["n_levels"]
+        return self._fitted_spec.get("n_levels")
 
-    def _spec(self):
-        shape = self.image_shape_ or (1, 1, self.n_features_in_)
-        return {"shape": shape} | {name: getattr(self, name) for name in ("n_filters", "n_blocks", "dropout")}
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
 
     def _learn(self, X):
         return learn_levels(X, self.n_levels, shared=self.image_shape_ is not None)
 
-    def _build(self, spec):
-        levels = Levels(self.n_features_in_, spec["n_levels"], whole=spec["whole"])
-        core = PixelCNN(spec["shape"], spec["n_levels"], spec["n_filters"], spec["n_blocks"], spec["dropout"])
-        return AutoregressiveModel(fill(levels, **spec["levels"]), core, Categorical(spec["n_levels"]))
+    def _image(self):
+        """The shape of a row for a model of images: a table is an image of one line."""
+        return self.image_shape_ or (1, 1, self.n_features_in_)
+
+    def _make_levels(self, spec):
+        return fill(Levels(self.n_features_in_, spec["n_levels"], whole=spec["whole"]), **spec["levels"])
+
+    def _callbacks(self):
+        return [_training.WeightAverage(self.ema_decay)] if self.ema_decay else []

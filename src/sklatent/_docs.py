@@ -62,6 +62,24 @@ corruption : {"noise", "mask", "swap", "affine", "elastic"}, callable or None, d
     makes codes that say what is shown, not how it lies; ``"elastic"`` also bends it. A callable maps a tensor
     (n, *input_shape) in scaled units to one alike."""
 
+N_LEVELS = """\
+n_levels : int or None, default=None
+    Levels of a feature. None: whole numbers keep theirs (up to 256); real values are binned, to 256 levels if
+    ``image_shape`` is given, else to 32. Bins are of equal width: over the range of each feature in a table, over
+    the range of all of them in an image. Whole numbers from 0 to ``n_levels - 1`` keep their values."""
+
+LIKELIHOOD = """\
+likelihood : {"categorical", "logistic_mixture"}, default="categorical"
+    ``"categorical"`` is a softmax over the levels. ``"logistic_mixture"`` puts ten logistic distributions over them
+    (Salimans et al. 2017): it knows that levels are ordered, and takes far fewer weights where they are many."""
+
+DENSITY = """\
+ema_decay : float, default=0.0
+    Decay of an exponential moving average of the weights over the steps of ``fit``, which then takes the place of
+    the weights, in early stopping too. 0 keeps the weights as they are; 0.999 is usual for long trainings.
+feature_layer : int or None, default=None
+    Which hidden layer ``transform`` takes, counted from 0. None is the middle one."""
+
 ATTRIBUTES = """\
 net_ : skorch.NeuralNet
     The fitted net; ``net_.module_`` is the torch module.

@@ -335,6 +335,21 @@ def apply(net, function, X):
     return np.concatenate(parts)
 
 
+def complete(net, X, missing, n_proposals, seed):
+    """Rows of X with what is missing drawn by ``module.complete``, in batches that fit into memory."""
+    device = torch.device(net.device)
+    random = generator(seed, device)
+    chunk = max(1, 2**20 // (X.shape[1] * n_proposals))
+    known = np.where(missing, 0, X)
+    parts = []
+    net.module_.eval()
+    with torch.inference_mode():
+        for start in range(0, len(X), chunk):
+            rows, gaps = (torch.from_numpy(a[start : start + chunk]).to(device) for a in (known, missing))
+            parts.append(net.module_.complete(rows, ~gaps, n_proposals, random).cpu().numpy())
+    return np.concatenate(parts)
+
+
 def draw(net, n_samples, n_features, seed):
     """``module.sample`` in batches that fit into memory; shape (n_samples, n_features), float64."""
     device = torch.device(net.device)

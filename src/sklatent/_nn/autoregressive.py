@@ -10,7 +10,9 @@ A core is an ``nn.Module`` with
 - ``order``: the d feature indices, in the order in which they are drawn;
 - ``steps(n)``: a generator that yields the (n, P) parameters of the first feature in the order, is sent the
   (n,) int64 levels chosen for it, yields the parameters of the second, and so on. It keeps what it computed
-  in local variables: a step costs one column of activations, not a forward pass. It knows no dropout.
+  in local variables: a step costs one column of activations, not a forward pass. It knows no dropout;
+- ``n_layers`` and ``features(levels, layer) -> (n, F)``, layer from 0 to n_layers - 1: what a hidden layer makes of
+  a whole row.
 
 ``likelihoods`` holds the likelihoods. With ``Reals`` in the place of ``Levels`` and a likelihood of real values, what
 is called levels here are the scaled values themselves.
@@ -18,8 +20,6 @@ is called levels here are the scaled values themselves.
 
 import torch
 from torch import nn
-
-from .likelihoods import Categorical as Categorical
 
 
 class AutoregressiveModel(nn.Module):
@@ -50,6 +50,23 @@ class AutoregressiveModel(nn.Module):
     def forward(self, x):
         """The loss of each row: its negative log-density in nats."""
         return -self.log_prob(x)
+
+    def features(self, x, layer):  # (n, d) raw -> (n, F)
+        """The hidden activations of one of the core's layers, pooled: what a linear probe of a density sees.
+
+        Parameters
+        ----------
+        x : (n, d) tensor
+        layer : int
+            From 0 to ``core.n_layers - 1``, or from ``-core.n_layers`` to -1.
+
+        References
+        ----------
+        M. Chen, A. Radford, R. Child, J. Wu, H. Jun, D. Luan, I. Sutskever, "Generative Pretraining from Pixels",
+        2020.
+        """
+        levels, _ = self.levels(x)
+        return self.core.features(levels, range(self.core.n_layers)[layer])
 
     @torch.no_grad()
     def fill(self, levels, given, generator=None):
@@ -84,6 +101,32 @@ class AutoregressiveModel(nn.Module):
                 log_weight += log_p.where(known, 0)
             levels[:, feature] = chosen
         return levels, log_weight
+
+    @torch.no_grad()
+    def complete(self, x, given, n_proposals, generator=None):  # (n, d) raw, (n, d) bool -> (n, d) raw
+        """Draw what is not given, from its distribution given the rest.
+
+        Where a given feature comes after a drawn one, by sampling-importance-resampling among ``n_proposals``.
+        """
+        levels, _ = self.levels(x)
+        late = torch.zeros_like(given[:, 0])
+        for order in self.orders:
+            before = given[:, order].cummin(1).values  # given, and so is all before it
+            late |= (given[:, order] & ~before).any(1)
+        levels[~late], _ = self.fill(levels[~late], given[~late], generator)
+        if late.any():
+            drawn, log_weight = self.fill(
+                levels[late].repeat_interleave(n_proposals, 0), given[late].repeat_interleave(n_proposals, 0), generator
+            )
+            weight = log_weight.unflatten(0, (-1, n_proposals)).softmax(1)
+            kept = torch.multinomial(weight, 1, generator=generator).squeeze(1)
+            levels[late] = drawn.unflatten(0, (-1, n_proposals))[torch.arange(len(kept), device=kept.device), kept]
+        return self.levels.values(levels, generator)
+
+    @property
+    def orders(self):
+        """The orders in which features may be drawn."""
+        return [self.core.order]
 
     def sample(self, n, generator=None):  # -> (n, d) raw
         nothing, _ = self.levels(self.levels.log_width().new_zeros(n, len(self.core.order)))

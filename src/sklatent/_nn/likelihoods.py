@@ -158,3 +158,6 @@ class GaussianMixture:
         mean, variance = _pick(weight, generator, mean, variance)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
         return mean + variance.sqrt() * noise
+
+
+LEVEL_LIKELIHOODS = {"categorical": Categorical, "logistic_mixture": DiscretizedLogisticMixture}

@@ -106,7 +106,7 @@ class MADE(nn.Module):
         input_dropout=0.0, seed=0,
     ):  # fmt: skip
         super().__init__()
-        self.n_params, self.input_dropout = n_params, input_dropout
+        self.n_params, self.input_dropout, self.n_layers = n_params, input_dropout, len(hidden_layer_sizes)
         table = None if n_levels is None else _level_table(n_levels)
         self.register_buffer("table", table, persistent=False)
         self.n_columns = n_columns = (1 if table is None else table.shape[1]) + (input_dropout > 0)
@@ -143,13 +143,21 @@ class MADE(nn.Module):
         seen = self._look(values)
         if self.training and self.input_dropout:
             seen = self._hide(seen)
-        x = h = seen.flatten(1)
-        for layer in self.hidden:
-            h = layer(h, which).relu()
-        params = self.out(h, which)
+        x = seen.flatten(1)
+        params = self.out(self._hidden(x, which, self.n_layers), which)
         if self.direct is not None:
             params = params + self.direct(x, which)
         return params.unflatten(1, (-1, self.n_params))
+
+    def features(self, values, layer):  # (n, d) -> (n, units of the layer)
+        """The units of hidden layer number ``layer``, averaged over the mask sets; no input is hidden."""
+        x = self._look(values).flatten(1)
+        return sum(self._hidden(x, which, layer + 1) for which in range(len(self.orders))) / len(self.orders)
+
+    def _hidden(self, x, which, n_layers):
+        for layer in self.hidden[:n_layers]:
+            x = layer(x, which).relu()
+        return x
 
     @torch.no_grad()
     def steps(self, n, which=0):
@@ -206,6 +214,10 @@ class MixtureOfOrders(AutoregressiveModel):
     In training ``forward`` is -log p_k(x) of one mask set, drawn anew for each batch from torch's global generator,
     as dropout is; its mean over k is an upper bound on -log p(x).
     """
+
+    @property
+    def orders(self):
+        return self.core.orders
 
     def _members(self):
         return [self._member(which) for which in range(len(self.core.orders))]

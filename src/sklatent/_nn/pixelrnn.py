@@ -258,6 +258,7 @@ class PixelRNN(nn.Module):
     ):  # fmt: skip
         super().__init__()
         channels, height, width = self.image_shape = tuple(image_shape)
+        self.n_layers = n_layers
         self.order = [c * height * width + p for p in range(height * width) for c in range(channels)]
         self.register_buffer("value", torch.linspace(-1, 1, n_levels), persistent=False)
         joined = 2 * n_filters
@@ -266,21 +267,27 @@ class PixelRNN(nn.Module):
         self.lstms = nn.ModuleList(CELLS[cell]((height, width), joined, n_filters) for _ in range(n_layers))
         self.widen = nn.ModuleList(nn.Linear(n_filters, joined) for _ in range(n_layers))
         self.dropout = nn.Dropout(dropout)
-        self.heads = nn.ModuleList(_Head(joined, c, n_levels) for c in range(channels))
-        for head in self.heads:
-            head.out = nn.Linear(joined, n_params or n_levels)
+        self.heads = nn.ModuleList(_Head(joined, c, n_levels, n_params or n_levels) for c in range(channels))
         self.place = nn.Parameter(torch.zeros(joined, height, width))  # where a pixel is
 
     def forward(self, levels):  # (n, d) -> (n, d, P)
         levels = levels.unflatten(1, self.image_shape)  # (n, c, h, w)
-        image = self.value[levels]
-        x = self.above(image) + self.left(image) + self.place
-        x = x.permute(2, 3, 0, 1).flatten(0, 1)  # (p, n, f)
-        for lstm, widen in zip(self.lstms, self.widen, strict=True):
-            x = x + widen(self.dropout(lstm(x)))
+        x = self._hidden(levels, self.n_layers)
         x = x.unflatten(0, self.image_shape[1:]).permute(2, 0, 1, 3)  # (n, h, w, f)
         params = [head(x, levels[:, :c].unbind(1)) for c, head in enumerate(self.heads)]
         return torch.stack(params, 1).flatten(1, 3)
+
+    def features(self, levels, layer):  # (n, d) -> (n, 2 f)
+        """The residual stream after layer number ``layer``, averaged over the pixels."""
+        return self._hidden(levels.unflatten(1, self.image_shape), layer + 1).mean(0)
+
+    def _hidden(self, levels, n_layers):  # (n, c, h, w) -> (p, n, 2 f)
+        image = self.value[levels]
+        x = self.above(image) + self.left(image) + self.place
+        x = x.permute(2, 3, 0, 1).flatten(0, 1)
+        for lstm, widen in zip(self.lstms[:n_layers], self.widen[:n_layers], strict=True):
+            x = x + widen(self.dropout(lstm(x)))
+        return x
 
     @torch.no_grad()
     def steps(self, n):

@@ -1,0 +1,146 @@
+"""What the transformers with an encoder and a decoder share."""
+
+from numbers import Integral
+
+import numpy as np
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from . import _training
+from ._base import TorchEstimator, check_widths
+from ._nn import builders
+from ._nn.corruption import CORRUPTIONS, make_corruption
+from ._nn.scaling import Affine, fill
+
+MAX_COMPONENTS = 32  # of n_components=None
+
+
+class CoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
+    """What the encoder-decoder transformers share."""
+
+    _parameter_constraints = {
+        **TorchEstimator._parameter_constraints,
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "architecture": [StrOptions({"auto", "mlp", "conv"}), callable],
+        "hidden_layer_sizes": ["array-like", None],
+        "activation": [StrOptions(set(builders.ACTIVATIONS))],
+        "corruption": [StrOptions(set(CORRUPTIONS)), callable, None],
+    }
+
+    def transform(self, X):
+        """Codes of the rows of X: deterministic, and the same for a row whatever rows come with it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components), float32
+        """
+        return self._apply(lambda module, x: module.encode(x).float(), X)
+
+    def inverse_transform(self, X):
+        """Rows that codes stand for, in the units of the rows of ``fit``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Codes.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features), float64
+        """
+        check_is_fitted(self)
+        Z = check_array(X, dtype=[np.float64, np.float32], input_name="codes")
+        if Z.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"The codes have {Z.shape[1]} columns, but {type(self).__name__} was fitted with n_components="
+                f"{self._n_features_out}."
+            )
+        dtype = next(self._module.parameters()).dtype
+        return _training.apply(self.net_, lambda z: self._module.decode(z.to(dtype)), Z)
+
+    @property
+    def _n_features_out(self):
+        return self._fitted_spec["n_components"]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def _spec(self):
+        conv = self.image_shape_ is not None if self.architecture == "auto" else self.architecture == "conv"
+        if conv and self.image_shape_ is None:
+            raise ValueError(
+                "architecture='conv' needs image_shape, the (channels, height, width) that the rows of X were "
+                "flattened from. For a table use architecture='mlp'."
+            )
+        return {
+            "n_features": self.n_features_in_,
+            "image_shape": self.image_shape_,
+            "n_components": self.n_components or min(MAX_COMPONENTS, self.n_features_in_),
+            "architecture": self.architecture if callable(self.architecture) else "conv" if conv else "mlp",
+            "hidden_layer_sizes": check_widths(self.hidden_layer_sizes),
+            "activation": self.activation,
+            "corruption": self.corruption,
+        }
+
+    def _build_coder(self, spec, per_code=1, per_feature=1):
+        """What both models are made of: scaling, encoder, decoder, the shape that a row folds to, corruption.
+
+        The encoder gives ``per_code`` numbers for each code and the decoder ``per_feature`` for each feature: 2 for
+        a mean and a variance.
+        """
+        shape = spec["image_shape"] or (spec["n_features"],)
+        n_latent = spec["n_components"]
+        n_code = per_code * n_latent
+        build = spec["architecture"]
+        if not callable(build):
+            options = {"activation": spec["activation"]}
+            if spec["hidden_layer_sizes"] is not None:
+                options["widths"] = spec["hidden_layer_sizes"]
+            plain = builders.conv if build == "conv" else builders.mlp
+
+            def build(*args):
+                return plain(*args, **options)
+
+        encoder, decoder = _check_pair(build(shape, n_code, n_latent))
+        out_shape = (per_feature * shape[0], *shape[1:])
+        if per_feature > 1:  # the decoder of twice the channels
+            _, decoder = _check_pair(build(out_shape, n_code, n_latent))
+        _check_shape("encoder", encoder, shape, (n_code,))
+        _check_shape("decoder", decoder, (n_latent,), out_shape)
+        scaling = fill(Affine(spec["n_features"]), **spec["scaling"])
+        return scaling, encoder, decoder, shape, make_corruption(spec["corruption"], spec["image_shape"])
+
+
+def _check_pair(built):
+    if isinstance(built, tuple) and len(built) == 2 and all(isinstance(m, torch.nn.Module) for m in built):
+        return built
+    raise TypeError(
+        "architecture must be a builder(input_shape, n_code, n_latent) that returns two nn.Module, (encoder, "
+        f"decoder); it returned {type(built).__name__}."
+    )
+
+
+def _check_shape(name, module, shape_in, shape_out):
+    """Run two rows of zeros through a module, so that a wrong builder fails with words, not inside a loss."""
+    training = module.training
+    try:
+        with torch.no_grad():
+            found = tuple(module.eval()(torch.zeros(2, *shape_in)).shape)
+    except RuntimeError as error:
+        raise ValueError(
+            f"The builder's {name} cannot take rows of shape (n, {', '.join(map(str, shape_in))}): {error}"
+        ) from error
+    module.train(training)
+    if found != (2, *shape_out):
+        raise ValueError(
+            f"The builder's {name} must map (n, {', '.join(map(str, shape_in))}) to "
+            f"(n, {', '.join(map(str, shape_out))}), but two rows came out with shape {found}."
+        )

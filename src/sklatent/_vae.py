@@ -1,0 +1,185 @@
+"""The variational autoencoder."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from . import _docs, _training
+from ._base import SampleMethods
+from ._coder import CoderTransformer
+from ._data import learn_affine
+from ._nn.autoencoders import VAE
+
+OPTIONS = ("likelihood", "beta", "free_bits", "variance_floor")  # parameters that the module takes as they are
+ROWS_FOR_ACTIVE_UNITS = 10_000
+
+
+@_docs.fill_doc(image_shape=_docs.IMAGE_SHAPE, coder=_docs.CODER, training=_docs.TRAINING, attributes=_docs.ATTRIBUTES)
+class VAETransformer(SampleMethods, CoderTransformer):
+    r"""Variational autoencoder: features with a prior, a bound on the log-density, and samples.
+
+    .. math::
+        p(x) = \int p(x | z)\, N(z; 0, I)\, dz, \qquad
+        p(x | z) = N\bigl(x; \mu(z), \operatorname{diag} \sigma^2(z)\bigr), \qquad
+        q(z | x) = N\bigl(z; m(x), \operatorname{diag} s^2(x)\bigr).
+
+    Maximises the evidence lower bound :math:`E_q \log p(x | z) - \beta\, KL(q(z | x) \| N(0, I))`, whose KL term
+    is in closed form.
+
+    Parameters
+    ----------
+    n_components : int or None, default=None
+        Number of latent units. None: as many as features, at most 32.
+    {image_shape}
+    {coder}
+    likelihood : {"gaussian", "bernoulli"}, default="gaussian"
+        ``"gaussian"`` is a density in the units of X. ``"bernoulli"`` is a probability of rows of 0 and 1. It takes
+        other rows too, as is usual with grey images (their range in ``fit`` stands for [0, 1]), but then the score
+        is a cross-entropy and no probability.
+    beta : float, default=1.0
+        Weight of the KL term in training. Below 1 codes keep more of the row, above 1 less.
+    kl_warmup : int, default=10
+        Epochs of ``fit`` over which the weight of the KL term rises to ``beta``: the decoder learns to use the
+        codes before they are charged for.
+    free_bits : float, default=0.0
+        Nats of KL that each unit is granted in training; guards against posterior collapse.
+    variance_floor : float, default=1e-3
+        Smallest :math:`\sigma^2`, as a share of the feature's variance (of all pixels' in an image); constant
+        features would have an infinite density without it. Compare ``GaussianMixture(reg_covar=)``.
+    n_draws : int, default=50
+        Draws from q(z | x) for ``score_samples``; its cost grows with it.
+    {training}
+
+    Attributes
+    ----------
+    n_active_units_ : int
+        Latent units whose posterior mean varies over the rows of ``fit`` (variance above 0.01; Burda et al.
+        2016). The other units have collapsed onto the prior and carry nothing.
+    {attributes}
+
+    See Also
+    --------
+    AutoencoderTransformer : No prior, no density; the stronger features where sampling does not matter.
+    sklearn.decomposition.FactorAnalysis : The linear model with one variance for each feature, solved exactly.
+
+    Notes
+    -----
+    ``transform`` gives the posterior mean, never a draw. ``score_samples`` uses one set of draws of noise for all
+    rows, derived from ``random_state`` in ``fit``, so a row has one score. The encoder sees rows clipped to the
+    range of ``fit`` while the likelihood sees them as they are: the score falls the farther out a value lies.
+
+    References
+    ----------
+    D. P. Kingma, M. Welling, "Auto-encoding variational Bayes", 2014.
+
+    Y. Burda, R. Grosse, R. Salakhutdinov, "Importance weighted autoencoders", 2016.
+
+    D. P. Kingma et al., "Improved variational inference with inverse autoregressive flow", 2016 (free bits).
+
+    I. Higgins et al., "beta-VAE: Learning basic visual concepts with a constrained variational framework", 2017.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklatent import VAETransformer
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> vae = VAETransformer(8, image_shape=(8, 8), max_iter=2, random_state=0).fit(X)
+    >>> vae.transform(X).shape, vae.score_samples(X).shape, vae.sample(5, random_state=0).shape
+    ((1797, 8), (1797,), (5, 64))
+    """
+
+    _parameter_constraints = {
+        **CoderTransformer._parameter_constraints,
+        "likelihood": [StrOptions({"gaussian", "bernoulli"})],
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "kl_warmup": [Interval(Integral, 0, None, closed="left")],
+        "free_bits": [Interval(Real, 0, None, closed="left")],
+        "variance_floor": [Interval(Real, 0, None, closed="neither")],
+        "n_draws": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_components=None,
+        *,
+        image_shape=None,
+        architecture="auto",
+        hidden_layer_sizes=None,
+        activation="relu",
+        corruption=None,
+        likelihood="gaussian",
+        beta=1.0,
+        kl_warmup=10,
+        free_bits=0.0,
+        variance_floor=1e-3,
+        n_draws=50,
+        learning_rate=5e-3,
+        weight_decay=1e-4,
+        max_iter=50,
+        batch_size=128,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+        callbacks=None,
+        device="auto",
+        precision="float32",
+        compile=False,
+    ):
+        self._store(locals())
+
+    def score_samples(self, X):
+        r"""Importance-weighted lower bound on log p(x) of each row, in nats and in the units of X.
+
+        :math:`\log \frac1S \sum_s p(x, z_s) / q(z_s | x)` with S = ``n_draws``; with 1 it is the evidence lower
+        bound, from one draw. On average it rises towards log p(x) with more draws.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,), float64
+            A log-probability with ``likelihood="bernoulli"`` and rows of 0 and 1.
+        """
+        check_is_fitted(self)
+        noise = np.random.RandomState(self._fitted_spec["seed"]).standard_normal((self.n_draws, self._n_features_out))
+        noise = torch.from_numpy(noise.astype(np.float32))
+        return self._apply(lambda m, x: m.log_prob(x, noise.to(x.device)), X).astype(np.float64)
+
+    def _spec(self):
+        return {**super()._spec(), **{name: getattr(self, name) for name in OPTIONS}}
+
+    def _build(self, spec):
+        per_feature = 2 if spec["likelihood"] == "gaussian" else 1
+        options = {name: spec[name] for name in OPTIONS}
+        return VAE(*self._build_coder(spec, per_code=2, per_feature=per_feature), **options)
+
+    def _learn(self, X):
+        onto = "unit" if self.likelihood == "bernoulli" else "standard"
+        return {"scaling": learn_affine(X, onto=onto, shared=self.image_shape_ is not None)}
+
+    def _callbacks(self):
+        return [_training.LinearWarmUp("kl_weight", self.kl_warmup)] if self.kl_warmup else []
+
+    def _after_training(self, X):
+        codes = _training.apply(self.net_, self._module.encode, X[:: max(1, len(X) // ROWS_FOR_ACTIVE_UNITS)])
+        self.n_active_units_ = int((codes.var(axis=0) > 0.01).sum())
+        n_components = self._n_features_out
+        if len(codes) > 1 and self.n_active_units_ <= n_components // 10:
+            warnings.warn(
+                f"Posterior collapse: {self.n_active_units_} of {n_components} latent units are active, so the codes "
+                "say next to nothing about the row. Try beta below 1, a longer kl_warmup, free_bits of 0.1 to 0.5, "
+                "more epochs, or fewer n_components.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )

@@ -1,0 +1,164 @@
+"""The autoencoders as estimators: numbers known by other means."""
+
+import numpy as np
+import pytest
+import torch
+from common import small
+from numpy.testing import assert_allclose
+from sklearn.decomposition import PCA, FactorAnalysis
+from sklearn.linear_model import LogisticRegression
+from sklearn.mixture import GaussianMixture
+
+from sklatent import AutoencoderTransformer, VAETransformer
+
+
+def linear(n_components, **params):
+    """A linear autoencoder, trained to convergence."""
+    return AutoencoderTransformer(
+        n_components, architecture="mlp", hidden_layer_sizes=(), learning_rate=0.04, weight_decay=0, max_iter=200,
+        random_state=0, **params,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("n_components", [8, 16])
+def test_linear_autoencoder_reaches_pca_on_pixels(n_components, digits):
+    """Its codes span PCA's subspace; all pixels share one scale, so the error is PCA's own."""
+    pca = PCA(n_components).fit(digits)
+    best = ((digits - pca.inverse_transform(pca.transform(digits))) ** 2).sum(axis=1).mean()
+    error = -linear(n_components, image_shape=(8, 8)).fit(digits).score(digits)
+    assert best * (1 - 1e-6) <= error < 1.01 * best
+
+
+def test_linear_autoencoder_reaches_pca_of_standardised_features_on_a_table(digits):
+    X = digits[:, digits.std(axis=0) > 1]
+    Z = (X - X.mean(axis=0)) / X.std(axis=0)
+    pca = PCA(8).fit(Z)
+    best = ((Z - pca.inverse_transform(pca.transform(Z))) ** 2).sum(axis=1).mean()
+    encoder = linear(8).fit(X)
+    rebuilt = (encoder.inverse_transform(encoder.transform(X)) - X.mean(axis=0)) / X.std(axis=0)
+    assert best * (1 - 1e-6) <= ((Z - rebuilt) ** 2).sum(axis=1).mean() < 1.01 * best
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
+def test_score_is_minus_the_squared_error(loss, digits):
+    encoder = small(AutoencoderTransformer, image_shape=(8, 8), loss=loss).fit(digits[:200])
+    rebuilt = encoder.inverse_transform(encoder.transform(digits))
+    assert_allclose(encoder.score_samples(digits), -((digits - rebuilt) ** 2).sum(axis=1), rtol=1e-5)
+
+
+def test_deep_beats_linear(digits):
+    deep = AutoencoderTransformer(4, hidden_layer_sizes=(128, 64), image_shape=(8, 8), architecture="mlp", max_iter=60)
+    assert deep.set_params(random_state=0).fit(digits).score(digits) > 1.15 * linear(4, image_shape=(8, 8)).fit(
+        digits
+    ).score(digits)
+
+
+@pytest.mark.parametrize("corruption", ["noise", "mask", "swap", "affine", "elastic", lambda u: u.roll(1, 0)])
+def test_corruption_is_in_training_alone(corruption, digits):
+    """The corrupted row goes in and the clean one is the target: training pays for it, the score does not."""
+    params = {"image_shape": (8, 8), "n_components": 32, "max_iter": 15}
+    plain = small(AutoencoderTransformer, **params).fit(digits[:400])
+    other = small(AutoencoderTransformer, corruption=corruption, **params).fit(digits[:400])
+    assert other.history_[-1]["train_loss"] > plain.history_[-1]["train_loss"]
+    assert_allclose(other.transform(digits), other.transform(digits), rtol=0)
+
+
+def test_warped_pretraining_pays_with_few_labels(digits, labels):
+    """The main job, in small: ten labels, codes of all rows."""
+    first = np.concatenate([np.flatnonzero(labels == c)[:1] for c in range(10)])
+    params = {"image_shape": (8, 8), "loss": "binary_cross_entropy", "max_iter": 25, "random_state": 0}
+
+    def accuracy(Z):
+        return LogisticRegression(max_iter=2000).fit(Z[first], labels[first]).score(Z, labels)
+
+    elastic = AutoencoderTransformer(32, corruption="elastic", **params).fit_transform(digits)
+    assert accuracy(elastic) > accuracy(digits) + 0.05
+
+
+# -- VAE -----------------------------------------------------------------------------------------------------
+
+
+def factor_analysis_as_vae(fa, X, n_draws):
+    """A linear-Gaussian VAE with the loadings, noise and posterior of a FactorAnalysis.
+
+    The loadings are turned by 45 degrees, which leaves the marginal as it is but correlates the exact posterior,
+    whereas the VAE's is diagonal: its ELBO has a gap to close.
+    """
+    k, d = fa.components_.shape
+    turn = np.array([[1, -1], [1, 1]]) / np.sqrt(2)
+    vae = VAETransformer(k, hidden_layer_sizes=(), max_iter=1, n_draws=n_draws, kl_warmup=0, random_state=0).fit(X)
+    module = vae.net_.module_
+    shift, scale = (getattr(module.scaling, name).numpy() for name in ("shift", "scale"))
+    loadings, noise = fa.components_.T @ turn / scale[:, None], fa.noise_variance_ / scale**2
+    covariance = np.linalg.inv(np.eye(k) + loadings.T @ (loadings / noise[:, None]))
+    to_code = covariance @ (loadings / noise[:, None]).T  # (k, d): E[z | u] = to_code (u - mean)
+    mean = (fa.mean_ - shift) / scale
+    layers = {
+        module.encoder[-1]: (np.vstack([to_code, np.zeros((k, d))]),
+                             np.concatenate([-to_code @ mean, -np.log(np.diag(np.linalg.inv(covariance)))])),
+        module.decoder[0]: (np.vstack([loadings, np.zeros((d, k))]), np.concatenate([mean, np.log(noise)])),
+    }  # fmt: skip
+    with torch.no_grad():
+        for layer, (weight, bias) in layers.items():
+            layer.weight.copy_(torch.from_numpy(weight))
+            layer.bias.copy_(torch.from_numpy(bias))
+    return vae
+
+
+def test_linear_gaussian_vae_s_bound_is_below_and_near_the_exact_marginal():
+    random = np.random.RandomState(0)
+    X = random.normal(size=(500, 2)) * [4, 1.5] @ random.normal(size=(2, 6)) + random.normal(size=(500, 6)) * 2 + 30
+    fa = FactorAnalysis(2, tol=1e-8, max_iter=5000).fit(X)
+    exact = fa.score_samples(X)
+    gaps = {n: exact - factor_analysis_as_vae(fa, X, n).score_samples(X) for n in (1, 50, 5000)}
+    assert gaps[1].mean() > 0.1
+    assert gaps[50].mean() < gaps[1].mean(), "tighter with more draws"
+    assert -0.01 < gaps[5000].mean() < 0.1
+    assert np.abs(gaps[5000]).max() < 0.1
+
+
+def test_trained_vae_is_near_the_best_gaussian():
+    """Gaussian rows: no model can have a higher mean log-density than their own density."""
+    random = np.random.RandomState(1)
+    A = np.hstack([random.normal(size=(5, 2)), 0.5 * np.eye(5)])
+    X, X_test = (random.normal(size=(n, 7)) @ A.T * 3 for n in (3000, 1000))
+    exact = GaussianMixture(1).fit(X).score(X_test)
+    vae = VAETransformer(2, hidden_layer_sizes=(32,), max_iter=60, random_state=0).fit(X)
+    assert exact - 0.3 < vae.score(X_test) < exact + 0.05
+    assert vae.n_active_units_ == 2
+
+
+def test_units_are_those_of_x(digits):
+    X = digits[:300, 18:24] + np.random.RandomState(0).uniform(size=(300, 6))
+    scores = [small(VAETransformer, max_iter=10).fit(c * X).score(c * X) for c in (1, 1000)]
+    assert_allclose(scores[1], scores[0] - 6 * np.log(1000), rtol=1e-4)
+
+
+def test_bernoulli_is_a_probability():
+    rows = (np.random.RandomState(0).rand(300, 4) < [0.1, 0.5, 0.7, 0.9]).astype(float)
+    every = np.array(np.meshgrid(*[[0, 1]] * 4)).reshape(4, -1).T
+    vae = VAETransformer(2, likelihood="bernoulli", hidden_layer_sizes=(16,), max_iter=40, n_draws=5000, random_state=0)
+    vae.fit(rows)
+    assert_allclose(np.exp(vae.score_samples(every)).sum(), 1, atol=0.01)
+    assert set(np.unique(vae.sample(100, random_state=0))) == {0, 1}
+    images = small(VAETransformer, likelihood="bernoulli").fit((255 * rows).astype(np.uint8))
+    assert set(np.unique(images.sample(100, random_state=0))) == {0, 255}
+
+
+def test_free_bits_and_small_beta_keep_units_active(digits):
+    def n_active(**params):
+        vae = VAETransformer(16, image_shape=(8, 8), architecture="mlp", max_iter=15, random_state=0, **params)
+        return vae.fit(digits[:600]).n_active_units_
+
+    plain = n_active()
+    assert n_active(beta=0.05) > plain
+    assert n_active(free_bits=0.5) > plain
+
+
+def test_vae_samples_have_the_moments_of_the_rows():
+    random = np.random.RandomState(0)
+    X = random.normal(size=(2000, 2)) @ np.array([[3.0, 1, 0], [0, 2, -2]]) + random.normal(size=(2000, 3)) + 100
+    vae = VAETransformer(2, max_iter=60, hidden_layer_sizes=(32,), random_state=0).fit(X)
+    drawn = vae.sample(20_000, random_state=0)
+    assert_allclose(drawn.mean(axis=0), X.mean(axis=0), atol=0.3)
+    assert_allclose(np.cov(drawn.T), np.cov(X.T), atol=0.15 * np.var(X, axis=0).max())
