@@ -218,7 +218,9 @@ def test_features_of_several_masks_are_the_mean_and_no_input_is_hidden():
     assert_close(model.features(x, 0), model.train().features(x, 0), atol=0, rtol=0)
     model.eval().core.out.weight.data.fill_(1.0)
     model.core.out.bias.data.zero_()
-    model.core.out.in_degrees = torch.zeros_like(model.core.out.in_degrees)  # nothing masked: each output is the sum of the units
+    model.core.out.in_degrees = torch.zeros_like(
+        model.core.out.in_degrees
+    )  # nothing masked: each output is the sum of the units
     sums = torch.stack([model.core(x.long(), which)[:, 0, 0] for which in range(3)])
     assert sums.std(0).max() > 0.1
     assert_close(model.features(x, 0).sum(1), sums.mean(0))

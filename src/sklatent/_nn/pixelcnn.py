@@ -76,7 +76,7 @@ class GatedBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.residual = kind == "B"
 
-    def forward(self, v, h, shortcuts):
+    def forward(self, v, h, shortcuts):  # the shortcuts are for ``Down`` and ``Up``
         above = self.vertical(v)
         out = self.out(self.dropout(_gate(self.horizontal(h) + self.across(above))))
         return _gate(above), h + out if self.residual else out
