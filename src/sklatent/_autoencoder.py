@@ -4,14 +4,14 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import StrOptions
 
-from . import _docs
 from ._base import DensityMethods
 from ._coder import CoderTransformer
 from ._data import learn_affine
+from ._docs import fill_doc
 from ._nn.autoencoders import Autoencoder
 
 
-@_docs.fill_doc(image_shape=_docs.IMAGE_SHAPE, coder=_docs.CODER, training=_docs.TRAINING, attributes=_docs.ATTRIBUTES)
+@fill_doc
 class AutoencoderTransformer(DensityMethods, CoderTransformer):
     r"""Autoencoder: features that a row can be rebuilt from.
 

@@ -78,7 +78,7 @@ def is_whole(X):
     """Whether all values are whole numbers; NaN counts as none."""
     if X.dtype.kind in "iub":
         return True
-    return all(np.array_equal(chunk, np.rint(chunk)) for chunk in _chunks(X)) and bool(np.abs(X).max() < 2**31)
+    return all(np.array_equal(chunk, np.rint(chunk)) and np.abs(chunk).max() < 2**31 for chunk in _chunks(X))
 
 
 def n_whole_levels(X):

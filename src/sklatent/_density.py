@@ -4,12 +4,14 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import _training
 from ._base import SampleMethods, TorchEstimator, fresh_seed
 from ._data import is_whole, learn_levels
+from ._nn.autoregressive import AutoregressiveModel
+from ._nn.likelihoods import LEVEL_LIKELIHOODS
 from ._nn.scaling import Levels, fill
 
 
@@ -18,8 +20,11 @@ class AutoregressiveDensity(
 ):
     """Exact log-likelihoods, samples, completions and features of a model p(x) = prod_i p(x_i | what comes before)."""
 
+    _core = None  # the class of the net: PixelCNN or PixelRNN
+    _core_options = ()  # parameters that it takes as they are
     _parameter_constraints = {
         **TorchEstimator._parameter_constraints,
+        "likelihood": [StrOptions(set(LEVEL_LIKELIHOODS))],
         "n_levels": [Interval(Integral, 2, None, closed="left"), None],
         "feature_layer": [Interval(Integral, 0, None, closed="left"), None],
         "ema_decay": [Interval(Real, 0, 1, closed="left")],
@@ -111,7 +116,7 @@ class AutoregressiveDensity(
 
     def _check_whole(self, X):
         if self._fitted_spec.get("whole") and not is_whole(X):
-            other = X[X != np.rint(X)]
+            other = X[np.rint(X) != X]
             raise ValueError(
                 f"This {type(self).__name__} was fitted on whole numbers, but X holds others, such as {other[0]:g}. "
                 "Round X, or fit on real values."
@@ -144,12 +149,19 @@ class AutoregressiveDensity(
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
+    def _spec(self):
+        shape = self.image_shape_ or (1, 1, self.n_features_in_)  # a table is an image of one line
+        options = {name: getattr(self, name) for name in self._core_options}
+        return {"likelihood": self.likelihood, "image_shape": shape, **options}
+
     def _learn(self, X):
         return learn_levels(X, self.n_levels, shared=self.image_shape_ is not None)
 
-    def _image(self):
-        """The shape of a row for a model of images: a table is an image of one line."""
-        return self.image_shape_ or (1, 1, self.n_features_in_)
+    def _build(self, spec):
+        likelihood = LEVEL_LIKELIHOODS[spec["likelihood"]](spec["n_levels"])
+        options = {name: spec[name] for name in ("image_shape", "n_levels", *self._core_options)}
+        core = type(self)._core(n_params=likelihood.n_params, **options)
+        return AutoregressiveModel(self._make_levels(spec), core, likelihood)
 
     def _make_levels(self, spec):
         return fill(Levels(self.n_features_in_, spec["n_levels"], whole=spec["whole"]), **spec["levels"])

@@ -94,23 +94,27 @@ feature_names_in_ : ndarray of shape (n_features_in_,)
     Only if X has column names, all of them strings."""
 
 
-def fill_doc(**texts):
-    """Put shared text where the docstring has ``{name}`` alone on a line, indented as that line is.
+TEXTS = {
+    "image_shape": IMAGE_SHAPE,
+    "coder": CODER,
+    "n_levels": N_LEVELS,
+    "likelihood": LIKELIHOOD,
+    "density": DENSITY,
+    "training": TRAINING,
+    "attributes": ATTRIBUTES,
+}
 
-    ``default={name}`` becomes the default in the class's own signature.
+
+def fill_doc(cls):
+    """Class decorator: put a shared text where the docstring has ``{its name}`` alone on a line, indented alike.
+
+    ``default={parameter}`` becomes the default in the class's own signature.
     """
+    defaults = {name: parameter.default for name, parameter in inspect.signature(cls).parameters.items()}
 
-    def decorate(cls):
-        defaults = {name: p.default for name, p in inspect.signature(cls).parameters.items()}
-        doc = cls.__doc__
-        for name, text in texts.items():
-            doc = re.sub(
-                rf"^( *)\{{{name}\}}$",
-                lambda match, text=text: "\n".join((match.group(1) + line).rstrip() for line in text.splitlines()),
-                doc,
-                flags=re.MULTILINE,
-            )
-        cls.__doc__ = re.sub(r"default=\{(\w+)\}", lambda match: f"default={defaults[match.group(1)]!r}", doc)
-        return cls
+    def text(match):
+        return "\n".join((match[1] + line).rstrip() for line in TEXTS[match[2]].splitlines())
 
-    return decorate
+    doc = re.sub(r"^( *)\{(\w+)\}$", text, cls.__doc__, flags=re.MULTILINE)
+    cls.__doc__ = re.sub(r"default=\{(\w+)\}", lambda match: f"default={defaults[match[1]]!r}", doc)
+    return cls

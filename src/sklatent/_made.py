@@ -4,23 +4,17 @@ from numbers import Integral, Real
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from . import _docs
 from ._base import check_widths
 from ._data import MAX_LEVELS, learn_affine, learn_levels, n_whole_levels
 from ._density import AutoregressiveDensity
+from ._docs import fill_doc
 from ._nn.autoregressive import AutoregressiveModel
 from ._nn.likelihoods import LEVEL_LIKELIHOODS, Bernoulli, GaussianMixture
 from ._nn.made import MADE, MixtureOfOrders
 from ._nn.scaling import Reals, fill
 
 
-@_docs.fill_doc(
-    image_shape=_docs.IMAGE_SHAPE,
-    n_levels=_docs.N_LEVELS,
-    density=_docs.DENSITY,
-    training=_docs.TRAINING,
-    attributes=_docs.ATTRIBUTES,
-)
+@fill_doc
 class MADEDensity(AutoregressiveDensity):
     r"""Masked autoencoder for distribution estimation: a density of tables by the chain rule.
 

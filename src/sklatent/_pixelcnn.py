@@ -2,23 +2,14 @@
 
 from numbers import Integral, Real
 
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 
-from . import _docs
 from ._density import AutoregressiveDensity
-from ._nn.autoregressive import AutoregressiveModel
-from ._nn.likelihoods import LEVEL_LIKELIHOODS
+from ._docs import fill_doc
 from ._nn.pixelcnn import PixelCNN
 
 
-@_docs.fill_doc(
-    image_shape=_docs.IMAGE_SHAPE,
-    n_levels=_docs.N_LEVELS,
-    likelihood=_docs.LIKELIHOOD,
-    density=_docs.DENSITY,
-    training=_docs.TRAINING,
-    attributes=_docs.ATTRIBUTES,
-)
+@fill_doc
 class PixelCNNDensity(AutoregressiveDensity):
     r"""Gated PixelCNN: the exact likelihood of a row by the chain rule, from masked convolutions.
 
@@ -87,9 +78,10 @@ class PixelCNNDensity(AutoregressiveDensity):
     (17, (1797,), (3, 64))
     """
 
+    _core = PixelCNN
+    _core_options = ("n_filters", "n_blocks", "n_scales", "dropout")
     _parameter_constraints = {
         **AutoregressiveDensity._parameter_constraints,
-        "likelihood": [StrOptions(set(LEVEL_LIKELIHOODS))],
         "n_filters": [Interval(Integral, 1, None, closed="left")],
         "n_blocks": [Interval(Integral, 0, None, closed="left")],
         "n_scales": [Interval(Integral, 1, None, closed="left")],
@@ -125,20 +117,3 @@ class PixelCNNDensity(AutoregressiveDensity):
         compile=False,
     ):
         self._store(locals())
-
-    def _spec(self):
-        names = ("likelihood", "n_filters", "n_blocks", "n_scales", "dropout")
-        return {"shape": self._image()} | {name: getattr(self, name) for name in names}
-
-    def _build(self, spec):
-        likelihood = LEVEL_LIKELIHOODS[spec["likelihood"]](spec["n_levels"])
-        core = PixelCNN(
-            spec["shape"],
-            spec["n_levels"],
-            n_params=likelihood.n_params,
-            n_filters=spec["n_filters"],
-            n_blocks=spec["n_blocks"],
-            n_scales=spec["n_scales"],
-            dropout=spec["dropout"],
-        )
-        return AutoregressiveModel(self._make_levels(spec), core, likelihood)

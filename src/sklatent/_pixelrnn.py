@@ -4,21 +4,12 @@ from numbers import Integral, Real
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from . import _docs
 from ._density import AutoregressiveDensity
-from ._nn.autoregressive import AutoregressiveModel
-from ._nn.likelihoods import LEVEL_LIKELIHOODS
+from ._docs import fill_doc
 from ._nn.pixelrnn import PixelRNN
 
 
-@_docs.fill_doc(
-    image_shape=_docs.IMAGE_SHAPE,
-    n_levels=_docs.N_LEVELS,
-    likelihood=_docs.LIKELIHOOD,
-    density=_docs.DENSITY,
-    training=_docs.TRAINING,
-    attributes=_docs.ATTRIBUTES,
-)
+@fill_doc
 class PixelRNNDensity(AutoregressiveDensity):
     r"""PixelRNN: the exact likelihood of an image by the chain rule, from two-dimensional recurrent layers.
 
@@ -73,10 +64,11 @@ class PixelRNNDensity(AutoregressiveDensity):
     ((1797,), (3, 64))
     """
 
+    _core = PixelRNN
+    _core_options = ("cell", "n_filters", "n_layers", "dropout")
     _parameter_constraints = {
         **AutoregressiveDensity._parameter_constraints,
         "cell": [StrOptions({"row_lstm", "diagonal_bilstm"})],
-        "likelihood": [StrOptions(set(LEVEL_LIKELIHOODS))],
         "n_filters": [Interval(Integral, 1, None, closed="left")],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -111,20 +103,3 @@ class PixelRNNDensity(AutoregressiveDensity):
         compile=False,
     ):
         self._store(locals())
-
-    def _spec(self):
-        names = ("cell", "likelihood", "n_filters", "n_layers", "dropout")
-        return {"shape": self._image()} | {name: getattr(self, name) for name in names}
-
-    def _build(self, spec):
-        likelihood = LEVEL_LIKELIHOODS[spec["likelihood"]](spec["n_levels"])
-        core = PixelRNN(
-            spec["shape"],
-            spec["n_levels"],
-            n_params=likelihood.n_params,
-            n_filters=spec["n_filters"],
-            n_layers=spec["n_layers"],
-            cell=spec["cell"],
-            dropout=spec["dropout"],
-        )
-        return AutoregressiveModel(self._make_levels(spec), core, likelihood)

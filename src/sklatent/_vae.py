@@ -9,17 +9,18 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from . import _docs, _training
+from . import _training
 from ._base import SampleMethods
 from ._coder import CoderTransformer
 from ._data import learn_affine
+from ._docs import fill_doc
 from ._nn.autoencoders import VAE
 
 OPTIONS = ("likelihood", "beta", "free_bits", "variance_floor")  # parameters that the module takes as they are
 ROWS_FOR_ACTIVE_UNITS = 10_000
 
 
-@_docs.fill_doc(image_shape=_docs.IMAGE_SHAPE, coder=_docs.CODER, training=_docs.TRAINING, attributes=_docs.ATTRIBUTES)
+@fill_doc
 class VAETransformer(SampleMethods, CoderTransformer):
     r"""Variational autoencoder: features with a prior, a bound on the log-density, and samples.
 
