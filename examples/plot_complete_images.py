@@ -41,12 +41,13 @@ from sklatent import PixelCNNDensity
 SHAPE = (8, 8)
 UPPER, LOWER = np.arange(32), np.arange(32, 64)
 N_DRAWS = 10
+N_PROPOSALS = 32
 N_TEST = 100  # of the 540 test images: many proposals for each take their time
 
 
 def fit_density(X):
     return PixelCNNDensity(
-        image_shape=SHAPE, n_filters=32, n_blocks=3, dropout=0.2, learning_rate=5e-3, max_iter=20, random_state=0
+        image_shape=SHAPE, n_filters=32, n_blocks=3, dropout=0.2, learning_rate=5e-3, max_iter=25, random_state=0
     ).fit(X)
 
 
@@ -103,8 +104,8 @@ def print_table(completions, X, y, X_test, y_test):
 
 def draw_picture(path, X_test, completions, n_images=10, n_shown=4):
     """Test images, what is left of them, and completions, for both halves."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-    panels = {"upper": (LOWER, "drawn"), "lower": (UPPER, "turned around")}
+    figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), layout="constrained")
+    panels = {"upper": (LOWER, "drawn"), "lower": (UPPER, f"drawn, n_proposals={N_PROPOSALS}")}
     for ax, (given, (missing, name)) in zip(axes, panels.items(), strict=True):
         drawn = completions[given, name][:n_images, :n_shown].swapaxes(0, 1)
         rows = np.concatenate([X_test[None, :n_images], erase(X_test, missing)[None, :n_images], drawn])
@@ -117,7 +118,6 @@ def draw_picture(path, X_test, completions, n_images=10, n_shown=4):
         ax.set(xticks=[], title=f"The {given} half is given")
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
-    axes[1].set_title("The lower half is given (rows turned around)")
     figure.savefig(path, dpi=120)
 
 
@@ -137,7 +137,7 @@ def main():
         if given == "upper":
             completions[given, "drawn"] = draws(density, X_test, missing)
         else:
-            for n in (1, 32):
+            for n in (1, N_PROPOSALS):
                 completions[given, f"drawn, n_proposals={n}"] = draws(density, X_test, missing, n)
             completions[given, "turned around"] = turned_draws(turned, X_test, missing)
     print_table(completions, X, y, X_test, y_test)

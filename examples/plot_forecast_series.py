@@ -88,7 +88,9 @@ def draw_picture(path, X, simulated, draws, future):
     """Simulated windows beside real ones, and three forecasts."""
     figure, axes = plt.subplots(2, 3, figsize=(11, 5.5), layout="constrained")
     limits = X.min() - 0.1, X.max() + 0.1
-    for ax, rows, title in zip(axes[0], (X, simulated), ("Windows of the series", "Samples of the density"), strict=False):
+    for ax, rows, title in zip(
+        axes[0], (X, simulated), ("Windows of the series", "Samples of the density"), strict=False
+    ):
         ax.plot(rows[:: len(rows) // 3][:3].T, linewidth=1.2)
         ax.set(title=title, ylim=limits)
     bins = np.linspace(*limits, 40)
@@ -106,7 +108,7 @@ def draw_picture(path, X, simulated, draws, future):
         ax.plot(future[i], color="black", linewidth=1.2, label="the series")
         ax.axvline(N_PAST - 0.5, color="0.6", linestyle=":")
         ax.set(title=f"Forecast {i + 1}", xlabel="step", ylim=limits)
-    axes[1, 0].legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0.1, 0))
+    axes[1, 1].legend(frameon=False, fontsize=8, loc="lower left")
     figure.savefig(path, dpi=120)
 
 
