@@ -10,7 +10,6 @@ from scipy.stats import norm
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from sklatent import MADEDensity, PixelCNNDensity, PixelRNNDensity
 from sklatent._density import AutoregressiveDensity
@@ -170,6 +169,14 @@ def test_complete_refuses_what_does_not_fit(cls):
         density.complete(BINARY, n_proposals=0)
 
 
+def test_complete_says_when_proposals_are_too_few(digits):
+    density = small(PixelCNNDensity, image_shape=(8, 8), n_filters=16, max_iter=15).fit(digits[:500])
+    gaps = digits[:10].copy()
+    gaps[:, :32] = np.nan
+    with pytest.warns(UserWarning, match="of the rows, hardly one of the n_proposals=4 fits"):
+        density.complete(gaps, n_proposals=4)
+
+
 # -- levels --------------------------------------------------------------------------------------------------
 
 
@@ -209,18 +216,20 @@ def test_n_levels(digits):
 @every
 def test_features_drop_into_a_pipeline(cls, digits, labels):
     density = small(cls, image_shape=(8, 8), hidden_layer_sizes=(100,), n_filters=24, max_iter=8)
-    pipeline = make_pipeline(density, StandardScaler(), LogisticRegression(max_iter=2000))
+    pipeline = make_pipeline(density, LogisticRegression(max_iter=2000))
     pipeline.fit(digits[:500], labels[:500])
-    assert pipeline[0].transform(digits[:3]).dtype == np.float32
+    Z = pipeline[0].transform(digits[:500])
+    assert Z.dtype == np.float32
+    assert_allclose(Z.mean(axis=0), 0, atol=1e-4)
+    assert_allclose(Z.std(axis=0)[Z.std(axis=0) > 0], 1, atol=1e-3)
     assert len(pipeline[0].get_feature_names_out()) == pipeline[0].transform(digits[:3]).shape[1]
     assert pipeline.score(digits[500:1000], labels[500:1000]) > 0.6
 
 
 @every
 def test_feature_layer_must_exist(cls):
-    density = small(cls, feature_layer=9).fit(BINARY)
     with pytest.raises(ValueError, match="feature_layer=9 must be below the number of hidden layers"):
-        density.transform(BINARY)
+        small(cls, feature_layer=9).fit(BINARY)
     with pytest.raises(ValueError, match="has no hidden layer, hence no features"):
         MADEDensity(hidden_layer_sizes=(), max_iter=1).fit(BINARY).transform(BINARY)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from common import ESTIMATORS, small
 from numpy.testing import assert_allclose, assert_array_equal
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 
 from sklatent import AutoencoderTransformer, VAETransformer
 from sklatent._training import Batches, Rows, WarmUpCosine
@@ -162,6 +162,40 @@ def test_callbacks_are_copied_and_called(digits):
     estimator = small(AutoencoderTransformer, callbacks=[callback]).fit(digits[:100])
     assert callback.n_epochs == 0, "the parameter stays as it was given"
     assert Count.last_loss == estimator.history_[-1]["train_loss"]
+    assert dict(estimator.net_.callbacks_)["callback0"].n_epochs == 3
+
+
+def test_ctrl_c_passes_through_and_a_callback_may_stop(digits):
+    class Press(Callback):
+        def on_batch_begin(self, net, **kwargs):
+            net.module_.register_forward_pre_hook(interrupt)
+
+    class Stop(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 2:
+                raise KeyboardInterrupt
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    stopped = small(AutoencoderTransformer, max_iter=9, callbacks=[Stop()]).fit(digits[:50])
+    assert stopped.n_iter_ == 2
+    estimator = small(AutoencoderTransformer, callbacks=[Press()])
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(digits[:50])
+    assert not estimator.__sklearn_is_fitted__()
+
+
+def test_a_scheduler_of_the_user_s_takes_the_place_of_ours(digits):
+    scheduler = LRScheduler("StepLR", step_size=1, gamma=0.5)
+    estimator = small(AutoencoderTransformer, callbacks=[scheduler], learning_rate=8e-3).fit(digits[:50])
+    assert_allclose(estimator.net_.optimizer_.param_groups[0]["lr"], 1e-3)
+
+
+def test_weight_decay_may_change_between_warm_starts(digits):
+    estimator = small(AutoencoderTransformer, warm_start=True).fit(digits[:50])
+    estimator.set_params(weight_decay=0.5).fit(digits[:50])
+    assert estimator.net_.optimizer_.param_groups[0]["weight_decay"] == 0.5
 
 
 def test_learning_rate_is_the_same_again_after_a_schedule(digits):

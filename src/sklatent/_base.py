@@ -152,7 +152,9 @@ class TorchEstimator(BaseEstimator):
     def _train(self, X, seed, **options):
         net = self.net_
         n_before = len(net.history)
-        net.set_params(batch_size=self.batch_size, lr=self.learning_rate)
+        net.set_params(batch_size=self.batch_size, lr=self.learning_rate, precision=self.precision)
+        for group in net.optimizer_.param_groups:  # set_params would start the optimizer anew
+            group["weight_decay"] = self.weight_decay
         try:
             _training.train(net, X, seed, verbose=self.verbose, **options)
             self._after_training(X)

@@ -1,5 +1,6 @@
 """What the densities by the chain rule share."""
 
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -13,6 +14,8 @@ from ._data import is_whole, learn_levels
 from ._nn.autoregressive import AutoregressiveModel
 from ._nn.likelihoods import LEVEL_LIKELIHOODS
 from ._nn.scaling import Levels, fill
+
+ROWS_FOR_SCALE = 1_000  # of the features of ``transform``
 
 
 class AutoregressiveDensity(
@@ -89,12 +92,15 @@ class AutoregressiveDensity(
         rows = missing.any(axis=1)
         if rows.any():
             seed = fresh_seed(random_state)
-            drawn = _training.complete(self.net_, X[rows], missing[rows], int(n_proposals), seed)
+            drawn, effective = _training.complete(self.net_, X[rows], missing[rows], int(n_proposals), seed)
             completed[missing] = drawn[missing[rows]]
+            _warn_of_few(effective, n_proposals)
         return completed
 
     def transform(self, X):
         """Features of each row: activations of a hidden layer, averaged over the pixels of an image.
+
+        They are standardised by their mean and standard deviation in ``fit``.
 
         Parameters
         ----------
@@ -103,10 +109,35 @@ class AutoregressiveDensity(
         Returns
         -------
         Z : ndarray of shape (n_samples, n_units), float32
-            Of layer ``feature_layer``, or of the middle one.
         """
-        layer = self._feature_layer()
-        return self._apply(lambda module, x: module.features(x, layer).float(), X)
+        check_is_fitted(self)
+        if self._feature_scaler is None:
+            raise ValueError(f"This {type(self).__name__} has no hidden layer, hence no features to transform to.")
+        shift, scale = self._feature_scaler
+        return ((self._features(self._check_rows(X)) - shift) / scale).astype(np.float32)
+
+    def _features(self, X):
+        layer = self._feature_layer
+        return _training.apply(self.net_, lambda x: self._module.features(x, layer).float(), X)
+
+    def _after_training(self, X):
+        n_layers = self._module.core.n_layers
+        self._feature_layer = n_layers // 2 if self.feature_layer is None else self.feature_layer
+        self._feature_scaler = None
+        if n_layers == 0 and self.feature_layer is None:
+            return
+        if self._feature_layer >= n_layers:
+            raise ValueError(
+                f"feature_layer={self.feature_layer} must be below the number of hidden layers, {n_layers}."
+            )
+        Z = self._features(X[:: 1 + len(X) // ROWS_FOR_SCALE]).astype(np.float64)
+        scale = Z.std(axis=0)
+        scale[scale < 1e-6 * scale.max(initial=1e-6)] = 1.0  # a unit at rest
+        self._feature_scaler = [Z.mean(axis=0), scale]
+
+    @property
+    def _n_features_out(self):
+        return len(self._feature_scaler[0])
 
     def _check_rows(self, X, *, reset=False):
         X = super()._check_rows(X, reset=reset)
@@ -121,24 +152,6 @@ class AutoregressiveDensity(
                 f"This {type(self).__name__} was fitted on whole numbers, but X holds others, such as {other[0]:g}. "
                 "Round X, or fit on real values."
             )
-
-    def _feature_layer(self):
-        check_is_fitted(self)
-        n_layers = self._module.core.n_layers
-        layer = n_layers // 2 if self.feature_layer is None else self.feature_layer
-        if layer >= n_layers:
-            raise ValueError(
-                f"feature_layer={layer} must be below the number of hidden layers, {n_layers}."
-                if n_layers
-                else f"This {type(self).__name__} has no hidden layer, hence no features to transform to."
-            )
-        return layer
-
-    @property
-    def _n_features_out(self):
-        layer = self._feature_layer()
-        one_row = np.zeros((1, self.n_features_in_))
-        return _training.apply(self.net_, lambda x: self._module.features(x, layer), one_row).shape[1]
 
     @property
     def n_levels_(self):
@@ -168,3 +181,13 @@ class AutoregressiveDensity(
 
     def _callbacks(self):
         return [_training.WeightAverage(self.ema_decay)] if self.ema_decay else []
+
+
+def _warn_of_few(effective, n_proposals):
+    share = np.mean(effective < 2)
+    if share > 0.1 and n_proposals > 1:
+        warnings.warn(
+            f"In {100 * share:.0f} % of the rows, hardly one of the n_proposals={n_proposals} fits the given values "
+            "that come after missing ones, so the draws are far from exact. Pass more n_proposals.",
+            stacklevel=3,
+        )

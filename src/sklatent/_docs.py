@@ -30,7 +30,8 @@ random_state : int, RandomState instance or None, default=None
 verbose : int, default=0
     1 shows a progress bar with the loss, rows a second and the time left; 0 prints nothing.
 callbacks : list of skorch callbacks or None, default=None
-    Copies of them are passed on to the net of ``fit`` and ``partial_fit``.
+    Copies of them are passed on to the net; ``net_.callbacks_`` holds those of the last call. An ``LRScheduler``
+    takes the place of the schedule of ``fit``.
 device : str, default="auto"
     ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` is cuda, else mps, else cpu.
 precision : {"float32", "bfloat16"}, default="float32"

@@ -40,9 +40,9 @@ class MADEDensity(AutoregressiveDensity):
     n_masks : int, default={n_masks}
         Sets of masks over the same weights, each with its own order if that is random. The density is the mean of
         theirs.
-    input_dropout : float, default={input_dropout}
-        Mean share of a row's features that is hidden from the net in training; it is told which. Helps against
-        overfitting on small tables: 0.1 is worth a try below 1,000 rows.
+    input_dropout : float or None, default=None
+        Mean share of a row's features that is hidden from the net in training; it is told which. Guards against
+        overfitting. None is 0.1 with ``"gaussian_mixture"``, where it helped on most tables, else 0.
     {density}
     {training}
 
@@ -93,7 +93,7 @@ class MADEDensity(AutoregressiveDensity):
         "likelihood": [StrOptions({"auto", "bernoulli", "gaussian_mixture", *LEVEL_LIKELIHOODS})],
         "order": [StrOptions({"natural", "random"})],
         "n_masks": [Interval(Integral, 1, None, closed="left")],
-        "input_dropout": [Interval(Real, 0, 1, closed="left")],
+        "input_dropout": [Interval(Real, 0, 1, closed="left"), None],
     }
 
     def __init__(
@@ -105,7 +105,7 @@ class MADEDensity(AutoregressiveDensity):
         n_levels=None,
         order="natural",
         n_masks=1,
-        input_dropout=0.0,
+        input_dropout=None,
         ema_decay=0.0,
         feature_layer=None,
         learning_rate=5e-3,
@@ -160,6 +160,9 @@ class MADEDensity(AutoregressiveDensity):
         else:
             values = self._make_levels(spec)
             likelihood = Bernoulli() if name == "bernoulli" else LEVEL_LIKELIHOODS[name](n_levels)
+        dropout = spec["input_dropout"]
+        if dropout is None:
+            dropout = 0.1 if name == "gaussian_mixture" else 0.0
         core = MADE(
             self.n_features_in_,
             spec["widths"],
@@ -167,7 +170,7 @@ class MADEDensity(AutoregressiveDensity):
             n_levels=n_levels,
             order=spec["order"],
             n_masks=spec["n_masks"],
-            input_dropout=spec["input_dropout"],
+            input_dropout=dropout,
             seed=spec["seed"],
         )
         return (AutoregressiveModel if spec["n_masks"] == 1 else MixtureOfOrders)(values, core, likelihood)

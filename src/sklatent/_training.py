@@ -10,7 +10,7 @@ import math
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, EpochTimer
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer, LRScheduler
 from skorch.helper import predefined_split
 from tqdm.auto import tqdm
 
@@ -103,6 +103,10 @@ class MeanRowLoss(torch.nn.Module):
         return row_losses.mean()
 
 
+class StopTraining(Exception):
+    """What a callback asks for by a KeyboardInterrupt, as opposed to a key that was pressed."""
+
+
 class RowNet(NeuralNet):
     """A skorch net for modules whose ``forward`` gives the loss of each row."""
 
@@ -120,6 +124,12 @@ class RowNet(NeuralNet):
             return self.module_(x)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             return self.module_(x)
+
+    def notify(self, method_name, **cb_kwargs):
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as stop:
+            raise StopTraining from stop
 
     def get_loss(self, y_pred, y_true, *args, **kwargs):
         return self.criterion_(y_pred, None)
@@ -275,31 +285,41 @@ def make_net(module, device, *, batch_size, learning_rate, weight_decay, precisi
 def train(net, X, seed, *, n_epochs, valid=None, patience=None, tol=0.0, schedule=True, callbacks=(), verbose=0):
     """Train in place. ``valid``: indices of the rows kept apart, whose loss ends training and picks the weights.
 
-    Raises ValueError if the loss stops being finite.
+    Raises ValueError if the loss stops being finite. A callback may end training as skorch's do, by a
+    KeyboardInterrupt; one that comes from the keyboard passes through.
     """
-    callbacks = [(f"callback{i}", callback) for i, callback in enumerate(callbacks)]
     rows = Rows(X)
     net.set_params(train_split=None, max_epochs=n_epochs)
+    ours = []
     if valid is not None:
         rows = Rows(X, np.setdiff1d(np.arange(len(X)), valid))
         net.set_params(train_split=predefined_split(Rows(X, valid)))
-        stop = EarlyStopping(patience=patience, threshold=tol, threshold_mode="abs", load_best=True, sink=_silent)
-        callbacks.append(("early_stopping", stop))
-    if schedule:
-        n_steps = n_epochs * math.ceil(len(rows) / net.batch_size)
-        callbacks.append(("schedule", WarmUpCosine(n_steps)))
+        options = {"threshold_mode": "abs", "load_best": True, "sink": _silent}
+        ours.append(EarlyStopping(patience=patience, threshold=tol, **options))
+    if schedule and not any(isinstance(callback, LRScheduler) for callback in callbacks):
+        ours.append(WarmUpCosine(n_epochs * math.ceil(len(rows) / net.batch_size)))
     if verbose:
-        callbacks.append(("progress", Progress()))
+        ours.append(Progress())
     for group in net.optimizer_.param_groups:  # a schedule that ran before has left its last rate here
         group["lr"] = net.lr
-    net.callbacks = callbacks
+    net.callbacks = [(f"callback{i}", callback) for i, callback in enumerate([*callbacks, *ours])]
     net.initialize_callbacks()
     with seeded(seed, torch.device(net.device)):
-        net.partial_fit(rows)
-    net.callbacks = []
-    net.initialize_callbacks()
+        _fit_loop(net, rows)
+    net.callbacks_ = net.callbacks_[: 1 + len(callbacks)]  # the timer and those given; ours hold copies of weights
     net.module_.eval()
     return net
+
+
+def _fit_loop(net, rows):
+    """``net.partial_fit``, but for a key that was pressed."""
+    net.notify("on_train_begin", X=rows, y=None)
+    try:
+        net.fit_loop(rows)
+    except StopTraining:
+        return  # asked for by a callback
+    finally:
+        net.notify("on_train_end", X=rows, y=None)
 
 
 def _silent(*args, **kwargs):
@@ -336,7 +356,7 @@ def apply(net, function, X):
 
 
 def complete(net, X, missing, n_proposals, seed):
-    """Rows of X with what is missing drawn by ``module.complete``, in batches that fit into memory."""
+    """``module.complete`` for rows of X in batches that fit into memory: the rows, and their effective proposals."""
     device = torch.device(net.device)
     random = generator(seed, device)
     chunk = max(1, 2**20 // (X.shape[1] * n_proposals))
@@ -346,8 +366,8 @@ def complete(net, X, missing, n_proposals, seed):
     with torch.inference_mode():
         for start in range(0, len(X), chunk):
             rows, gaps = (torch.from_numpy(a[start : start + chunk]).to(device) for a in (known, missing))
-            parts.append(net.module_.complete(rows, ~gaps, n_proposals, random).cpu().numpy())
-    return np.concatenate(parts)
+            parts.append([part.cpu().numpy() for part in net.module_.complete(rows, ~gaps, n_proposals, random)])
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
 def draw(net, n_samples, n_features, seed):

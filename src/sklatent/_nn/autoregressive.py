@@ -103,25 +103,30 @@ class AutoregressiveModel(nn.Module):
         return levels, log_weight
 
     @torch.no_grad()
-    def complete(self, x, given, n_proposals, generator=None):  # (n, d) raw, (n, d) bool -> (n, d) raw
+    def complete(self, x, given, n_proposals, generator=None):  # (n, d) raw, (n, d) bool -> (n, d) raw, (n,)
         """Draw what is not given, from its distribution given the rest.
 
-        Where a given feature comes after a drawn one, by sampling-importance-resampling among ``n_proposals``.
+        Where a given feature comes after a drawn one, by sampling-importance-resampling among ``n_proposals``. The
+        second result is how many of them had a say, 1 / sum of squared weights; infinite where none were needed.
         """
         levels, _ = self.levels(x)
         late = torch.zeros_like(given[:, 0])
         for order in self.orders:
             before = given[:, order].cummin(1).values  # given, and so is all before it
             late |= (given[:, order] & ~before).any(1)
+        effective = self.levels.log_width().new_full((len(x),), torch.inf)
         levels[~late], _ = self.fill(levels[~late], given[~late], generator)
         if late.any():
-            drawn, log_weight = self.fill(
-                levels[late].repeat_interleave(n_proposals, 0), given[late].repeat_interleave(n_proposals, 0), generator
-            )
-            weight = log_weight.unflatten(0, (-1, n_proposals)).softmax(1)
-            kept = torch.multinomial(weight, 1, generator=generator).squeeze(1)
-            levels[late] = drawn.unflatten(0, (-1, n_proposals))[torch.arange(len(kept), device=kept.device), kept]
-        return self.levels.values(levels, generator)
+            levels[late], effective[late] = self._resample(levels[late], given[late], n_proposals, generator)
+        return self.levels.values(levels, generator), effective
+
+    def _resample(self, levels, given, n_proposals, generator):
+        many = (rows.repeat_interleave(n_proposals, 0) for rows in (levels, given))
+        drawn, log_weight = self.fill(*many, generator)
+        weight = log_weight.unflatten(0, (-1, n_proposals)).softmax(1)
+        kept = torch.multinomial(weight, 1, generator=generator).squeeze(1)
+        rows = torch.arange(len(kept), device=kept.device)
+        return drawn.unflatten(0, (-1, n_proposals))[rows, kept], 1 / weight.square().sum(1)
 
     @property
     def orders(self):
