@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from datasets import parser
+from datasets import parser, versions
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
@@ -49,6 +49,7 @@ def main():
     arguments = parser(__doc__.splitlines()[0]).parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     names = list(models(arguments.seed))
+    print(f"{versions()}; seed {arguments.seed}\n")
     print("| table | rows x features | " + " | ".join(names) + " |")
     print("| --- | --- |" + " ---: |" * len(names))
     seconds = dict.fromkeys(names, 0.0)

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import torch
-from datasets import images, parser
+from datasets import images, parser, versions
 from torch import nn
 
 from sklatent import AutoencoderTransformer
@@ -64,8 +64,9 @@ def main():
             fit()
             seconds[name].append(time.perf_counter() - start)
     bare = np.median(seconds["bare loop, float32"])
+    print(f"\n{versions()}\n")
     print(
-        f"\n| {arguments.epochs} epochs | median s | fastest s | ratio to the bare loop |\n| --- | ---: | ---: | ---: |"
+        f"| {arguments.epochs} epochs | median s | fastest s | ratio to the bare loop |\n| --- | ---: | ---: | ---: |"
     )
     for name, values in seconds.items():
         print(f"| {name} | {np.median(values):.2f} | {min(values):.2f} | {np.median(values) / bare:.2f} |")

@@ -218,7 +218,7 @@ def test_features_drop_into_a_pipeline(cls, digits, labels):
     density = small(cls, image_shape=(8, 8), hidden_layer_sizes=(100,), n_filters=24, max_iter=8)
     pipeline = make_pipeline(density, LogisticRegression(max_iter=2000))
     pipeline.fit(digits[:500], labels[:500])
-    Z = pipeline[0].transform(digits[:500])
+    Z = pipeline[0].transform(digits[:500:3])  # the rows whose mean and deviation are used
     assert Z.dtype == np.float32
     assert_allclose(Z.mean(axis=0), 0, atol=1e-4)
     assert_allclose(Z.std(axis=0)[Z.std(axis=0) > 0], 1, atol=1e-3)
@@ -228,8 +228,11 @@ def test_features_drop_into_a_pipeline(cls, digits, labels):
 
 @every
 def test_feature_layer_must_exist(cls):
+    density = small(cls, n_blocks=2, n_layers=2, hidden_layer_sizes=(4, 6)).fit(BINARY)
+    first, second = (density.set_params(feature_layer=layer).transform(BINARY) for layer in (0, 1))
+    assert first.shape != second.shape or not np.allclose(first, second)
     with pytest.raises(ValueError, match="feature_layer=9 must be below the number of hidden layers"):
-        small(cls, feature_layer=9).fit(BINARY)
+        density.set_params(feature_layer=9).transform(BINARY)
     with pytest.raises(ValueError, match="has no hidden layer, hence no features"):
         MADEDensity(hidden_layer_sizes=(), max_iter=1).fit(BINARY).transform(BINARY)
 

@@ -15,7 +15,7 @@ from ._nn.autoregressive import AutoregressiveModel
 from ._nn.likelihoods import LEVEL_LIKELIHOODS
 from ._nn.scaling import Levels, fill
 
-ROWS_FOR_SCALE = 1_000  # of the features of ``transform``
+ROWS_FOR_SCALE = 200  # of the features of ``transform``
 
 
 class AutoregressiveDensity(
@@ -100,7 +100,8 @@ class AutoregressiveDensity(
     def transform(self, X):
         """Features of each row: activations of a hidden layer, averaged over the pixels of an image.
 
-        They are standardised by their mean and standard deviation in ``fit``.
+        They are standardised by mean and standard deviation over some rows of ``fit``. ``feature_layer`` may be set
+        after ``fit``.
 
         Parameters
         ----------
@@ -111,33 +112,34 @@ class AutoregressiveDensity(
         Z : ndarray of shape (n_samples, n_units), float32
         """
         check_is_fitted(self)
-        if self._feature_scaler is None:
-            raise ValueError(f"This {type(self).__name__} has no hidden layer, hence no features to transform to.")
-        shift, scale = self._feature_scaler
-        return ((self._features(self._check_rows(X)) - shift) / scale).astype(np.float32)
+        layer = self._chosen_layer()
+        shift, scale = self._feature_scalers[layer]
+        return ((self._features(self._check_rows(X), layer) - shift) / scale).astype(np.float32)
 
-    def _features(self, X):
-        layer = self._feature_layer
+    def _features(self, X, layer):
         return _training.apply(self.net_, lambda x: self._module.features(x, layer).float(), X)
 
+    def _chosen_layer(self):
+        n_layers = len(self._feature_scalers)
+        if n_layers == 0:
+            raise ValueError(f"This {type(self).__name__} has no hidden layer, hence no features to transform to.")
+        layer = n_layers // 2 if self.feature_layer is None else self.feature_layer
+        if layer >= n_layers:
+            raise ValueError(f"feature_layer={layer} must be below the number of hidden layers, {n_layers}.")
+        return layer
+
     def _after_training(self, X):
-        n_layers = self._module.core.n_layers
-        self._feature_layer = n_layers // 2 if self.feature_layer is None else self.feature_layer
-        self._feature_scaler = None
-        if n_layers == 0 and self.feature_layer is None:
-            return
-        if self._feature_layer >= n_layers:
-            raise ValueError(
-                f"feature_layer={self.feature_layer} must be below the number of hidden layers, {n_layers}."
-            )
-        Z = self._features(X[:: 1 + len(X) // ROWS_FOR_SCALE]).astype(np.float64)
-        scale = Z.std(axis=0)
-        scale[scale < 1e-6 * scale.max(initial=1e-6)] = 1.0  # a unit at rest
-        self._feature_scaler = [Z.mean(axis=0), scale]
+        """The mean and standard deviation of each layer's features, over some of the rows."""
+        some, self._feature_scalers = X[:: 1 + len(X) // ROWS_FOR_SCALE], []
+        for layer in range(self._module.core.n_layers):
+            Z = self._features(some, layer).astype(np.float64)
+            scale = Z.std(axis=0)
+            scale[scale < 1e-6 * scale.max(initial=1e-6)] = 1.0  # a unit at rest
+            self._feature_scalers.append([Z.mean(axis=0), scale])
 
     @property
     def _n_features_out(self):
-        return len(self._feature_scaler[0])
+        return len(self._feature_scalers[self._chosen_layer()][0])
 
     def _check_rows(self, X, *, reset=False):
         X = super()._check_rows(X, reset=reset)
