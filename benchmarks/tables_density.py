@@ -41,7 +41,7 @@ def models(seed):
         "KernelDensity": GridSearchCV(KernelDensity(), {"bandwidth": np.geomspace(0.05, 1, 10)}, cv=3),
         "MADE": MADEDensity(**made),
         "MADE, early stopping": MADEDensity(early_stopping=True, max_iter=100, **made),
-        "MADE, input_dropout=0.1": MADEDensity(input_dropout=0.1, **made),
+        "MADE, input_dropout=0": MADEDensity(input_dropout=0.0, **made),
     }
 
 

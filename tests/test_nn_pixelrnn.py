@@ -155,7 +155,7 @@ def test_samples_repeat_and_leave_the_global_generator_alone(cell):
     assert model.sample(0).shape == (0, 9)
 
 
-def test_features_are_the_mean_activations_of_a_layer(cell):
+def test_features_are_the_pooled_activations_of_a_layer(cell):
     """Those of the last one, of an image of one pixel, are what the head sees; each layer adds to the one before."""
     model = random_model((1, 1, 1), 4, cell=cell)
     x = torch.arange(4, dtype=torch.float64)[:, None]
@@ -163,11 +163,11 @@ def test_features_are_the_mean_activations_of_a_layer(cell):
 
     model, added = random_model((2, 3, 4), 4, cell=cell), []
     x = random_levels(model.core, 5, 4)
-    for widen in model.core.widen:
-        widen.register_forward_hook(lambda module, args, out: added.append(out.mean(0)))
+    for widen in model.core.widen:  # each of the 3 x 4 pixels is a cell
+        widen.register_forward_hook(lambda module, args, out: added.append(out.permute(1, 2, 0).flatten(1)))
     first, second = (model.features(x.double(), layer) for layer in range(2))
     assert model.core.n_layers == 2
-    assert first.shape == (5, 8)
+    assert first.shape == (5, 8 * 12)
     assert_close(second - first, added[-1])
     with pytest.raises(IndexError):
         model.features(x.double(), 2)

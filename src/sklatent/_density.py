@@ -98,7 +98,7 @@ class AutoregressiveDensity(
         return completed
 
     def transform(self, X):
-        """Features of each row: activations of a hidden layer, averaged over the pixels of an image.
+        """Features of each row: activations of a hidden layer; of an image, averaged over a grid of 4 x 4 cells.
 
         They are standardised by mean and standard deviation over some rows of ``fit``. ``feature_layer`` may be set
         after ``fit``.

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+GRID = 4  # cells of the features a side: one cell, as in Image GPT, loses 17 points with 100 labelled digits
+
 
 class MaskedConv(nn.Conv2d):
     """A convolution that sees nothing after the pixel it is at, in raster order.
@@ -223,6 +225,11 @@ class _Head(nn.Module):
         return self.out(hidden.relu())
 
 
+def pooled(h):  # (n, f, h, w) -> (n, f * cells)
+    """Means over the cells of a grid, at most 4 x 4: they keep where in the image something is."""
+    return F.adaptive_avg_pool2d(h, [min(GRID, side) for side in h.shape[2:]]).flatten(1)
+
+
 class PixelCNN(nn.Module):
     """Gated PixelCNN: the conditional of each pixel, from the pixels before it in raster order.
 
@@ -285,9 +292,9 @@ class PixelCNN(nn.Module):
         params = [head(h, levels[:, :c].unbind(1)) for c, head in enumerate(self.heads)]
         return torch.stack(params, 1).flatten(1, 3)
 
-    def features(self, levels, layer):  # (n, d) -> (n, f)
-        """The horizontal stack after block number ``layer``, averaged over the pixels."""
-        return self._hidden(levels.unflatten(1, self.image_shape), layer + 1).mean((2, 3))
+    def features(self, levels, layer):  # (n, d) -> (n, f * cells)
+        """The horizontal stack after block number ``layer``, pooled."""
+        return pooled(self._hidden(levels.unflatten(1, self.image_shape), layer + 1))
 
     def _hidden(self, levels, n_layers):  # (n, c, h, w) -> (n, f, h, w), or a lower resolution
         h = self.value[levels]

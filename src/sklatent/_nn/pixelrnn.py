@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .pixelcnn import MaskedConv, _Head
+from .pixelcnn import MaskedConv, _Head, pooled
 
 
 def _lstm(gates, cell):
@@ -277,9 +277,10 @@ class PixelRNN(nn.Module):
         params = [head(x, levels[:, :c].unbind(1)) for c, head in enumerate(self.heads)]
         return torch.stack(params, 1).flatten(1, 3)
 
-    def features(self, levels, layer):  # (n, d) -> (n, 2 f)
-        """The residual stream after layer number ``layer``, averaged over the pixels."""
-        return self._hidden(levels.unflatten(1, self.image_shape), layer + 1).mean(0)
+    def features(self, levels, layer):  # (n, d) -> (n, 2 f * cells)
+        """The residual stream after layer number ``layer``, pooled."""
+        x = self._hidden(levels.unflatten(1, self.image_shape), layer + 1)
+        return pooled(x.unflatten(0, self.image_shape[1:]).permute(2, 3, 0, 1))
 
     def _hidden(self, levels, n_layers):  # (n, c, h, w) -> (p, n, 2 f)
         image = self.value[levels]
