@@ -50,7 +50,7 @@ def encoders():
     """Name -> transformer, to be pretrained on all training rows."""
     shared = {"n_components": 32, "image_shape": SHAPE, "hidden_layer_sizes": (64, 128), "random_state": 0}
     coder = AutoencoderTransformer(loss="binary_cross_entropy", max_iter=100, **shared)
-    vae = VAETransformer(likelihood="bernoulli", max_iter=80, **shared)
+    vae = VAETransformer(likelihood="bernoulli", max_iter=60, **shared)
     return {
         "raw pixels": FunctionTransformer(),
         **{f"PCA({k})": PCA(k, random_state=0) for k in (8, 16, 32)},
@@ -123,7 +123,7 @@ def main():
 
     X, y = load_digits(return_X_y=True)
     X, X_test, y, y_test = train_test_split(X, y, test_size=0.3, random_state=0)
-    density = PixelCNNDensity(image_shape=SHAPE, max_iter=20, early_stopping=True, random_state=0)
+    density = PixelCNNDensity(image_shape=SHAPE, n_filters=32, max_iter=20, early_stopping=True, random_state=0)
     jobs = {**encoders(), "density": density}
     fitted = Parallel(n_jobs=2)(delayed(pretrain)(estimator, X) for estimator in jobs.values())
     pretrained = dict(zip(jobs, fitted, strict=True))
