@@ -198,6 +198,66 @@ def test_rows_between_the_levels_are_refused_by_a_model_of_whole_numbers(cls):
         density.score_samples(BINARY + 0.5)
 
 
+@every
+@pytest.mark.parametrize("likelihood", ["categorical", "logistic_mixture"])
+def test_features_may_have_different_numbers_of_levels(cls, likelihood):
+    """All rows that can be sum to one, and no other is ever drawn."""
+    X = np.column_stack([random.randint(0, n, size=60) for n in (2, 7, 4)]) + [0, -3, 10]
+    density = small(cls, likelihood=likelihood, max_iter=1).fit(X)
+    rows = np.array(list(product(range(2), range(-3, 4), range(10, 14))))
+    assert_allclose(np.exp(density.score_samples(rows)).sum(), 1, rtol=1e-5)
+    drawn = density.sample(500, random_state=0)
+    assert (drawn.min(axis=0) >= X.min(axis=0)).all()
+    assert (drawn.max(axis=0) <= X.max(axis=0)).all()
+    beyond = density.score_samples(np.array([[0, 0, 13], [0, 0, 14], [0, 0, 20]]))
+    assert (np.diff(beyond) < 0).all()
+
+
+def test_bins_of_whole_numbers_are_as_wide_as_their_feature_needs(digits):
+    X = np.column_stack([random.randint(0, 2, size=2000), random.randint(0, 100_000, size=2000)])
+    density = small(PixelCNNDensity, max_iter=10).fit(X)
+    assert_allclose(np.exp(density.score_features(X)[:, 0]).mean(), 0.5, atol=0.02)
+    assert set(np.unique(density.sample(200, random_state=0)[:, 0])) == {0, 1}
+    binned = small(PixelCNNDensity, n_levels=10, max_iter=2).fit(digits[:100, 20:21])  # 0 to 16 in bins of 2
+    assert_allclose(np.exp(binned.score_samples(np.arange(18)[:, None])).sum(), 1, rtol=1e-5)
+    assert binned.sample(500, random_state=0).max() <= 17
+
+
+def test_complete_weighs_the_members_of_a_mixture():
+    """What is given first still tells which of the mask sets the row is likely to come from."""
+    density = MADEDensity(n_masks=4, hidden_layer_sizes=(8,), max_iter=1, random_state=0).fit(BINARY)
+    for parameter in density.net_.module_.parameters():
+        parameter.data *= 4  # members that differ
+    agree = ALL_BINARY[(ALL_BINARY[:, :3] == [1, 0, 1]).all(axis=1)]
+    p = np.exp(density.score_samples(agree))
+    drawn = density.complete(np.tile([1, 0, 1, np.nan, np.nan, np.nan], (6000, 1)), random_state=0, n_proposals=16)
+    found = np.array([(drawn == row).all(axis=1).mean() for row in agree])
+    assert_allclose(found, p / p.sum(), atol=0.025)
+
+
+def test_constant_rows_and_values_far_beyond():
+    constant = MADEDensity(max_iter=1).fit(np.full((50, 3), 7.0))
+    assert set(np.unique(constant.sample(100, random_state=0))) <= {7, 8}
+    density = small(PixelCNNDensity).fit(BINARY)
+    far = np.array([[0, 1, 0, 1, 0, value] for value in (5, 3e9, 1e300)])
+    scores = density.score_samples(far)
+    assert np.isfinite(scores).all()
+    assert (np.diff(scores) < 0).all()
+
+
+def test_small_batches_leave_the_scale_of_features_alone(digits):
+    density = small(MADEDensity, hidden_layer_sizes=(20,)).partial_fit(digits[:200])
+    before = density.transform(digits).std()
+    density.set_params(learning_rate=1e-9).partial_fit(digits[:1])
+    assert_allclose(density.transform(digits).std(), before, rtol=1e-3)
+
+
+def test_more_weights_than_can_be():
+    images = np.random.RandomState(0).randint(0, 256, size=(20, 3072)).astype(np.uint8)
+    with pytest.raises(ValueError, match="output layer would have 4e\\+08 weights.*logistic_mixture"):
+        MADEDensity(image_shape=(3, 32, 32)).fit(images)
+
+
 def test_n_levels(digits):
     def n_levels(X, **params):
         return small(PixelCNNDensity, max_iter=1, **params).fit(X).n_levels_

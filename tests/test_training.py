@@ -1,5 +1,7 @@
 """The training bridge: what is true of `fit` whatever the model."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -190,6 +192,47 @@ def test_a_scheduler_of_the_user_s_takes_the_place_of_ours(digits):
     scheduler = LRScheduler("StepLR", step_size=1, gamma=0.5)
     estimator = small(AutoencoderTransformer, callbacks=[scheduler], learning_rate=8e-3).fit(digits[:50])
     assert_allclose(estimator.net_.optimizer_.param_groups[0]["lr"], 1e-3)
+
+
+def test_callbacks_may_have_names_and_must_be_callbacks(digits):
+    named = small(AutoencoderTransformer, callbacks=[("mine", Callback())]).fit(digits[:50])
+    assert "mine" in dict(named.net_.callbacks_)
+    with pytest.raises(TypeError, match="callbacks must hold skorch callbacks"):
+        small(AutoencoderTransformer, callbacks=["mine"]).fit(digits[:50])
+
+
+def test_kl_warm_up_ends_within_fit_and_goes_on_after_a_pickle(digits):
+    class Weights(Callback):
+        def on_batch_begin(self, net, training=False, **kwargs):
+            if training:
+                seen.append(net.module_.kl_weight)
+
+    seen = []
+    vae = VAETransformer(2, max_iter=4, kl_warmup=10, warm_start=True, random_state=0, callbacks=[Weights()])
+    vae.fit(digits[:50])
+    assert_allclose(seen, [1 / 3, 2 / 3, 1, 1])
+    vae.set_params(callbacks=None)
+    again = pickle.loads(pickle.dumps(vae)).set_params(callbacks=[Weights()])
+    seen.clear()
+    again.fit(digits[:50])
+    assert seen == [1, 1, 1, 1]
+
+
+def test_a_fit_on_the_cpu_seeds_no_other_device(digits):
+    before = list(torch.cuda._lazy_seed_tracker.get_calls()) if hasattr(torch.cuda, "_lazy_seed_tracker") else []
+    small(AutoencoderTransformer, device="cpu").fit(digits[:50])
+    after = list(torch.cuda._lazy_seed_tracker.get_calls()) if hasattr(torch.cuda, "_lazy_seed_tracker") else []
+    assert after == before
+
+
+@every
+def test_what_shapes_the_net_may_not_change_in_a_warm_start(cls, digits):
+    estimator = small(cls, warm_start=True, n_levels=20).fit(digits[:50])
+    for change in ({"image_shape": (8, 8)}, {"n_levels": 30}):
+        if set(change) <= set(estimator.get_params()):
+            twin = pickle.loads(pickle.dumps(estimator)).set_params(**change)
+            with pytest.raises(ValueError, match=f"{next(iter(change))}.* changed since"):
+                twin.fit(digits[:50])
 
 
 def test_weight_decay_may_change_between_warm_starts(digits):

@@ -81,7 +81,8 @@ class TorchEstimator(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows, in any real dtype; kept in it (``uint8`` images, read-only memmaps) until a batch is on its device.
+            Rows. float64, float32 and integers (``uint8`` images), memmaps too, are kept as they are until a batch
+            is on its device; other dtypes become float64.
         y : None
             Ignored.
 
@@ -136,6 +137,8 @@ class TorchEstimator(BaseEstimator):
         spec = self._spec()
         if resume and self._is_fitted():
             changed = sorted(key for key in spec if spec[key] != self._fitted_spec[key])
+            if check_image_shape(self.image_shape, self.n_features_in_) != self.image_shape_:
+                changed.append("image_shape")
             if changed:
                 raise ValueError(
                     f"Training cannot go on with the fitted net: {', '.join(changed)} changed since. Set "

@@ -24,7 +24,7 @@ class CoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         **TorchEstimator._parameter_constraints,
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "architecture": [StrOptions({"auto", "mlp", "conv"}), callable],
-        "hidden_layer_sizes": ["array-like", None],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
         "activation": [StrOptions(set(builders.ACTIVATIONS))],
         "corruption": [StrOptions(set(CORRUPTIONS)), callable, None],
     }

@@ -76,22 +76,20 @@ def learn_affine(X, *, onto="standard", shared=False):
 
 def is_whole(X):
     """Whether all values are whole numbers; NaN counts as none."""
-    if X.dtype.kind in "iub":
-        return True
-    return all(np.array_equal(chunk, np.rint(chunk)) and np.abs(chunk).max() < 2**31 for chunk in _chunks(X))
+    return X.dtype.kind in "iub" or all(np.array_equal(chunk, np.rint(chunk)) for chunk in _chunks(X))
 
 
 def n_whole_levels(X):
     """How many levels whole-numbered rows span, in the feature of the widest range; None for real values."""
-    if not is_whole(X):
-        return None
     low, high = _range(X)
+    if max(-low.min(), high.max()) >= 2**31 or not is_whole(X):
+        return None
     return int((high - low).max()) + 1
 
 
 def learn_levels(X, n_levels, *, shared):
     """The bins of X: ``n_levels`` and ``whole``, and the values of a ``Levels``; see there for what they mean."""
-    whole = is_whole(X)
+    whole = n_whole_levels(X) is not None
     low, high = _range(X)
     if shared:
         low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
@@ -104,7 +102,10 @@ def learn_levels(X, n_levels, *, shared):
     elif n_levels is not None and low.min() >= 0 and high.max() < n_levels:
         low, high, width = np.zeros_like(low), np.full_like(high, n_levels - 1), np.ones_like(low)
     else:
-        most = int((high - low).max()) + 1
-        width = np.full_like(low, math.ceil(most / (n_levels or MAX_LEVELS)))
-        n_levels = math.ceil(most / width[0])
-    return {"n_levels": n_levels, "whole": whole, "levels": {"lower": low, "width": width, "upper": high}}
+        span = high - low + 1
+        width = np.ceil(span / (n_levels or MAX_LEVELS))
+        counts = np.ceil(span / width)
+        n_levels, high = int(counts.max()), low + width * counts - 1
+    ragged = whole and bool(((high - low + 1) / width < n_levels).any())
+    levels = {"lower": low, "width": width, "upper": high}
+    return {"n_bins": n_levels, "whole": whole, "ragged": ragged, "levels": levels}

@@ -15,6 +15,7 @@ from ._nn.autoregressive import AutoregressiveModel
 from ._nn.likelihoods import LEVEL_LIKELIHOODS
 from ._nn.scaling import Levels, fill
 
+FEWEST_ROWS = 50
 ROWS_FOR_SCALE = 200  # of the features of ``transform``
 
 
@@ -130,6 +131,8 @@ class AutoregressiveDensity(
 
     def _after_training(self, X):
         """The mean and standard deviation of each layer's features, over some of the rows."""
+        if hasattr(self, "_feature_scalers") and len(X) < FEWEST_ROWS:
+            return  # a small batch of partial_fit says less than what came before
         some, self._feature_scalers = X[:: 1 + len(X) // ROWS_FOR_SCALE], []
         for layer in range(self._module.core.n_layers):
             Z = self._features(some, layer).astype(np.float64)
@@ -157,7 +160,7 @@ class AutoregressiveDensity(
 
     @property
     def n_levels_(self):
-        return self._fitted_spec.get("n_levels")
+        return self._fitted_spec.get("n_bins")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -167,19 +170,20 @@ class AutoregressiveDensity(
     def _spec(self):
         shape = self.image_shape_ or (1, 1, self.n_features_in_)  # a table is an image of one line
         options = {name: getattr(self, name) for name in self._core_options}
-        return {"likelihood": self.likelihood, "image_shape": shape, **options}
+        return {"likelihood": self.likelihood, "n_levels": self.n_levels, "image_shape": shape, **options}
 
     def _learn(self, X):
         return learn_levels(X, self.n_levels, shared=self.image_shape_ is not None)
 
     def _build(self, spec):
-        likelihood = LEVEL_LIKELIHOODS[spec["likelihood"]](spec["n_levels"])
-        options = {name: spec[name] for name in ("image_shape", "n_levels", *self._core_options)}
-        core = type(self)._core(n_params=likelihood.n_params, **options)
+        likelihood = LEVEL_LIKELIHOODS[spec["likelihood"]](spec["n_bins"])
+        options = {name: spec[name] for name in ("image_shape", *self._core_options)}
+        core = type(self)._core(n_levels=spec["n_bins"], n_params=likelihood.n_params, **options)
         return AutoregressiveModel(self._make_levels(spec), core, likelihood)
 
     def _make_levels(self, spec):
-        return fill(Levels(self.n_features_in_, spec["n_levels"], whole=spec["whole"]), **spec["levels"])
+        levels = Levels(self.n_features_in_, spec["n_bins"], whole=spec["whole"], ragged=spec["ragged"])
+        return fill(levels, **spec["levels"])
 
     def _callbacks(self):
         return [_training.WeightAverage(self.ema_decay)] if self.ema_decay else []

@@ -13,6 +13,8 @@ from ._nn.likelihoods import LEVEL_LIKELIHOODS, Bernoulli, GaussianMixture
 from ._nn.made import MADE, MixtureOfOrders
 from ._nn.scaling import Reals, fill
 
+MAX_WEIGHTS = 2 * 10**8  # of the output layer
+
 
 @fill_doc
 class MADEDensity(AutoregressiveDensity):
@@ -89,7 +91,7 @@ class MADEDensity(AutoregressiveDensity):
 
     _parameter_constraints = {
         **AutoregressiveDensity._parameter_constraints,
-        "hidden_layer_sizes": ["array-like", None],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
         "likelihood": [StrOptions({"auto", "bernoulli", "gaussian_mixture", *LEVEL_LIKELIHOODS})],
         "order": [StrOptions({"natural", "random"})],
         "n_masks": [Interval(Integral, 1, None, closed="left")],
@@ -134,7 +136,7 @@ class MADEDensity(AutoregressiveDensity):
         widths = (500,) if self.image_shape_ else (64,)
         if self.hidden_layer_sizes is not None:
             widths = check_widths(self.hidden_layer_sizes)
-        names = ("likelihood", "order", "n_masks", "input_dropout")
+        names = ("likelihood", "n_levels", "order", "n_masks", "input_dropout")
         return {"widths": widths} | {name: getattr(self, name) for name in names}
 
     def _learn(self, X):
@@ -151,15 +153,26 @@ class MADEDensity(AutoregressiveDensity):
                 "likelihood='categorical' for more levels, or 'gaussian_mixture' for real values."
             )
         n_levels = 2 if likelihood == "bernoulli" else self.n_levels
-        return {"likelihood_": likelihood, **learn_levels(X, n_levels, shared=self.image_shape_ is not None)}
+        plan = learn_levels(X, n_levels, shared=self.image_shape_ is not None)
+        if likelihood == "bernoulli":  # two levels, also where fit saw one
+            plan |= {"n_bins": 2, "ragged": False}
+            plan["levels"]["upper"] = plan["levels"]["lower"] + 1
+        return {"likelihood_": likelihood, **plan}
 
     def _build(self, spec):
-        name, n_levels = spec["likelihood_"], spec.get("n_levels")
+        name, n_levels = spec["likelihood_"], spec.get("n_bins")
         if name == "gaussian_mixture":
             values, likelihood = fill(Reals(self.n_features_in_), **spec["scaling"]), GaussianMixture()
         else:
             values = self._make_levels(spec)
             likelihood = Bernoulli() if name == "bernoulli" else LEVEL_LIKELIHOODS[name](n_levels)
+        n_weights = (spec["widths"] or (0,))[-1] * self.n_features_in_ * likelihood.n_params
+        if n_weights > MAX_WEIGHTS:
+            raise ValueError(
+                f"The output layer would have {n_weights:.0e} weights: {likelihood.n_params} parameters for each of "
+                f"{self.n_features_in_} features. Use likelihood='logistic_mixture', a smaller n_levels, smaller "
+                "hidden_layer_sizes, or PixelCNNDensity for images."
+            )
         dropout = spec["input_dropout"]
         if dropout is None:
             dropout = 0.1 if name == "gaussian_mixture" else 0.0

@@ -45,14 +45,23 @@ def place(module, device):
 @contextlib.contextmanager
 def seeded(seed, device):
     """Everything random inside depends on ``seed`` alone; torch's global generators are unmoved outside."""
-    devices = [device] if device.type not in ("cpu", "mps") else []
-    kind = {} if device.type == "cpu" else {"device_type": device.type}
+    devices = [device] if device.type == "cuda" else []
+    state = torch.mps.get_rng_state() if device.type == "mps" else None
     with (
-        torch.random.fork_rng(devices=devices, **kind),
+        torch.random.fork_rng(devices=devices),
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
     ):
-        torch.manual_seed(seed)
-        yield
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed devices that are not in use
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
+        try:
+            yield
+        finally:
+            if state is not None:
+                torch.mps.set_rng_state(state)
 
 
 def generator(seed, device):
@@ -206,14 +215,17 @@ class WarmUpCosine(Callback):
 
 
 class LinearWarmUp(Callback):
-    """Raise an attribute of the module from 0 to 1 over the first ``n_epochs`` epochs."""
+    """Raise an attribute of the module from 0 to 1 over ``n_epochs`` epochs, of which ``n_done`` are over."""
 
-    def __init__(self, attribute, n_epochs):
-        self.attribute, self.n_epochs = attribute, n_epochs
+    def __init__(self, attribute, n_epochs, n_done=0):
+        self.attribute, self.n_epochs, self.n_done = attribute, n_epochs, n_done
+
+    def on_train_begin(self, net, **kwargs):
+        self.epoch_ = self.n_done
 
     def on_epoch_begin(self, net, **kwargs):
-        done = len(net.history) - 1  # the epoch that begins is already in the history
-        setattr(net.module_, self.attribute, min(1.0, (done + 1) / (self.n_epochs + 1)))
+        self.epoch_ += 1
+        setattr(net.module_, self.attribute, min(1.0, self.epoch_ / (self.n_epochs + 1)))
 
     def on_train_end(self, net, **kwargs):
         setattr(net.module_, self.attribute, 1.0)
@@ -249,6 +261,7 @@ class WeightAverage(Callback):
 
     def on_train_end(self, net, **kwargs):
         self._use(True)
+        del self.weights_, self.other_
 
     def _use(self, average):
         if self.in_use_ != average:
@@ -296,19 +309,27 @@ def train(net, X, seed, *, n_epochs, valid=None, patience=None, tol=0.0, schedul
         net.set_params(train_split=predefined_split(Rows(X, valid)))
         options = {"threshold_mode": "abs", "load_best": True, "sink": _silent}
         ours.append(EarlyStopping(patience=patience, threshold=tol, **options))
-    if schedule and not any(isinstance(callback, LRScheduler) for callback in callbacks):
+    if schedule and not any(isinstance(_named(0, callback)[1], LRScheduler) for callback in callbacks):
         ours.append(WarmUpCosine(n_epochs * math.ceil(len(rows) / net.batch_size)))
     if verbose:
         ours.append(Progress())
     for group in net.optimizer_.param_groups:  # a schedule that ran before has left its last rate here
         group["lr"] = net.lr
-    net.callbacks = [(f"callback{i}", callback) for i, callback in enumerate([*callbacks, *ours])]
+    net.callbacks = [_named(i, callback) for i, callback in enumerate([*callbacks, *ours])]
     net.initialize_callbacks()
     with seeded(seed, torch.device(net.device)):
         _fit_loop(net, rows)
     net.callbacks_ = net.callbacks_[: 1 + len(callbacks)]  # the timer and those given; ours hold copies of weights
     net.module_.eval()
     return net
+
+
+def _named(i, callback):
+    """skorch's pair of a name and a callback; a user may give either."""
+    name, callback = callback if isinstance(callback, tuple) and len(callback) == 2 else (f"callback{i}", callback)
+    if not isinstance(callback, Callback):
+        raise TypeError(f"callbacks must hold skorch callbacks, or pairs (name, callback), but has {callback!r}.")
+    return name, callback
 
 
 def _fit_loop(net, rows):
@@ -355,11 +376,15 @@ def apply(net, function, X):
     return np.concatenate(parts)
 
 
+def _rows_to_draw(n_features):
+    return int(np.clip(2**20 // n_features, 1, 2**13))
+
+
 def complete(net, X, missing, n_proposals, seed):
     """``module.complete`` for rows of X in batches that fit into memory: the rows, and their effective proposals."""
     device = torch.device(net.device)
     random = generator(seed, device)
-    chunk = max(1, 2**20 // (X.shape[1] * n_proposals))
+    chunk = _rows_to_draw(X.shape[1])
     known = np.where(missing, 0, X)
     parts = []
     net.module_.eval()
@@ -374,7 +399,7 @@ def draw(net, n_samples, n_features, seed):
     """``module.sample`` in batches that fit into memory; shape (n_samples, n_features), float64."""
     device = torch.device(net.device)
     random = generator(seed, device)
-    chunk = max(1, 2**20 // n_features)
+    chunk = _rows_to_draw(n_features)
     net.module_.eval()
     with torch.inference_mode():
         sizes = [min(chunk, n_samples - start) for start in range(0, n_samples, chunk)]

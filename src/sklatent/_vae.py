@@ -17,6 +17,7 @@ from ._docs import fill_doc
 from ._nn.autoencoders import VAE
 
 OPTIONS = ("likelihood", "beta", "free_bits", "variance_floor")  # parameters that the module takes as they are
+FEWEST_ROWS = 50
 ROWS_FOR_ACTIVE_UNITS = 10_000
 
 
@@ -45,8 +46,8 @@ class VAETransformer(SampleMethods, CoderTransformer):
     beta : float, default=1.0
         Weight of the KL term in training. Below 1 codes keep more of the row, above 1 less.
     kl_warmup : int, default=10
-        Epochs of ``fit`` over which the weight of the KL term rises to ``beta``: the decoder learns to use the
-        codes before they are charged for.
+        Epochs of ``fit`` over which the weight of the KL term rises to ``beta``, at most half of ``max_iter``: the
+        decoder learns to use the codes before they are charged for.
     free_bits : float, default=0.0
         Nats of KL that each unit is granted in training; guards against posterior collapse.
     variance_floor : float, default=1e-3
@@ -170,9 +171,12 @@ class VAETransformer(SampleMethods, CoderTransformer):
         return {"scaling": learn_affine(X, onto=onto, shared=self.image_shape_ is not None)}
 
     def _callbacks(self):
-        return [_training.LinearWarmUp("kl_weight", self.kl_warmup)] if self.kl_warmup else []
+        n_epochs = min(self.kl_warmup, self.max_iter // 2)
+        return [_training.LinearWarmUp("kl_weight", n_epochs, self.n_iter_)] if n_epochs else []
 
     def _after_training(self, X):
+        if hasattr(self, "n_active_units_") and len(X) < FEWEST_ROWS:
+            return  # a small batch of partial_fit says less than what came before
         codes = _training.apply(self.net_, self._module.encode, X[:: max(1, len(X) // ROWS_FOR_ACTIVE_UNITS)])
         self.n_active_units_ = int((codes.var(axis=0) > 0.01).sum())
         n_components = self._n_features_out

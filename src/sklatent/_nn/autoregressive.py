@@ -42,7 +42,8 @@ class AutoregressiveModel(nn.Module):
     def log_prob_map(self, x):  # (n, d) raw -> (n, d)
         """What each feature adds to the log-density of its row, in nats."""
         levels, beyond = self.levels(x)
-        return self.likelihood.log_prob(self.core(levels), levels, beyond) - self.levels.log_width()
+        log_p = self.likelihood.log_prob(self.core(levels), levels, beyond, self.levels.last())
+        return log_p - self.levels.log_width()
 
     def log_prob(self, x):  # (n, d) raw -> (n,)
         return self.log_prob_map(x).sum(1)
@@ -90,14 +91,15 @@ class AutoregressiveModel(nn.Module):
         """
         levels, log_weight = levels.clone(), self.levels.log_width().new_zeros(len(levels))
         any_given = given.any(0).tolist()
-        steps, chosen = self.core.steps(len(levels)), None
+        steps, chosen, last = self.core.steps(len(levels)), None, self.levels.last()
         for feature in self.core.order:
             params = steps.send(chosen)
-            chosen = self.likelihood.draw(params, generator)
+            limit = None if last is None else last[feature]
+            chosen = self.likelihood.draw(params, generator, limit)
             if any_given[feature]:
                 known = given[:, feature]
                 chosen = torch.where(known, levels[:, feature], chosen)
-                log_p = self.likelihood.log_prob(params, chosen, torch.zeros_like(log_weight))
+                log_p = self.likelihood.log_prob(params, chosen, torch.zeros_like(log_weight), limit)
                 log_weight += log_p.where(known, 0)
             levels[:, feature] = chosen
         return levels, log_weight
@@ -110,15 +112,18 @@ class AutoregressiveModel(nn.Module):
         second result is how many of them had a say, 1 / sum of squared weights; infinite where none were needed.
         """
         levels, _ = self.levels(x)
-        late = torch.zeros_like(given[:, 0])
-        for order in self.orders:
-            before = given[:, order].cummin(1).values  # given, and so is all before it
-            late |= (given[:, order] & ~before).any(1)
+        late = self._late(given)
         effective = self.levels.log_width().new_full((len(x),), torch.inf)
-        levels[~late], _ = self.fill(levels[~late], given[~late], generator)
-        if late.any():
-            levels[late], effective[late] = self._resample(levels[late], given[late], n_proposals, generator)
+        if not late.all():
+            levels[~late], _ = self.fill(levels[~late], given[~late], generator)
+        for rows in late.nonzero().squeeze(1).split(max(1, 2**20 // (x.shape[1] * n_proposals))):
+            levels[rows], effective[rows] = self._resample(levels[rows], given[rows], n_proposals, generator)
         return self.levels.values(levels, generator), effective
+
+    def _late(self, given):  # (n, d) -> (n,)
+        """Whether a given feature comes after one that is to be drawn."""
+        in_order = given[:, self.core.order]
+        return (in_order & ~in_order.cummin(1).values).any(1)
 
     def _resample(self, levels, given, n_proposals, generator):
         many = (rows.repeat_interleave(n_proposals, 0) for rows in (levels, given))
@@ -127,11 +132,6 @@ class AutoregressiveModel(nn.Module):
         kept = torch.multinomial(weight, 1, generator=generator).squeeze(1)
         rows = torch.arange(len(kept), device=kept.device)
         return drawn.unflatten(0, (-1, n_proposals))[rows, kept], 1 / weight.square().sum(1)
-
-    @property
-    def orders(self):
-        """The orders in which features may be drawn."""
-        return [self.core.order]
 
     def sample(self, n, generator=None):  # -> (n, d) raw
         nothing, _ = self.levels(self.levels.log_width().new_zeros(n, len(self.core.order)))

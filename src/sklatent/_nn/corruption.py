@@ -74,6 +74,10 @@ class Warp:
         self.shift, self.rotation, self.scale, self.shear, self.bend = shift, rotation, scale, shear, bend
 
     def __call__(self, u):  # (n, c, h, w)
+        with torch.autocast(u.device.type, enabled=False):  # bfloat16 has no room for coordinates
+            return self._warped(u)
+
+    def _warped(self, u):
         grid = F.affine_grid(self._maps(u), u.shape, align_corners=False)
         if self.bend:
             knots = 2 * self.bend * torch.randn_like(u[:, :1, :1, :1].expand(-1, 2, 3, 3))

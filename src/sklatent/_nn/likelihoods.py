@@ -7,6 +7,8 @@ A likelihood has ``n_params`` (P), the numbers that a core gives for each featur
   lower than at any level, finite, and lower the farther out;
 - ``draw(params, generator)``: (n, P) -> (n,) values.
 
+Both take ``last``, the last level that a feature has, where features differ in it, else None.
+
 Parameters near zero, as untrained cores give them, mean a broad distribution over what the values span.
 """
 
@@ -27,19 +29,28 @@ def _pick(log_weights, generator, *params):  # (n, K), ..., (n, K)s -> (n,)s
     return [param.gather(-1, chosen).squeeze(-1) for param in params]
 
 
+def _without(every, last, value):
+    """Put ``value`` for the levels that a feature does not have."""
+    if last is None:
+        return every
+    return every.masked_fill(torch.arange(every.shape[-1], device=every.device) > last.unsqueeze(-1), value)
+
+
 class Categorical:
     """Any distribution over the levels: p(level) = softmax(params)[level]."""
 
     def __init__(self, n_levels):
         self.n_params = n_levels
 
-    def log_prob(self, params, levels, beyond):  # (..., P), (...), (...) -> (...)
+    def log_prob(self, params, levels, beyond, last=None):  # (..., P), (...), (...) -> (...)
         """Log-probability of the levels in nats; where ``beyond`` > 0, that of the least likely less ``beyond``."""
-        every = params.log_softmax(-1)
+        every = _without(_at_least_float32(params), last, -torch.inf).log_softmax(-1)
         at_level = every.gather(-1, levels.unsqueeze(-1)).squeeze(-1)
-        return torch.where(beyond > 0, every.amin(-1) - beyond.to(every.dtype), at_level)
+        least = _without(every, last, torch.inf).amin(-1)
+        return torch.where(beyond > 0, least - beyond.to(every.dtype), at_level)
 
-    def draw(self, params, generator=None):  # (n, P) -> (n,) int64
+    def draw(self, params, generator=None, last=None):  # (n, P) -> (n,) int64
+        params = _without(params, last, -torch.inf)
         return torch.multinomial(params.softmax(-1), 1, generator=generator).squeeze(-1)
 
 
@@ -48,13 +59,13 @@ class Bernoulli:
 
     n_params = 1
 
-    def log_prob(self, params, levels, beyond):  # (..., 1), (...), (...) -> (...)
+    def log_prob(self, params, levels, beyond, last=None):  # (..., 1), (...), (...) -> (...)
         """Log-probability of the levels in nats; where ``beyond`` > 0, that of the less likely less ``beyond``."""
         logit = _at_least_float32(params).squeeze(-1)
         at_level = F.logsigmoid(torch.where(levels > 0, logit, -logit))
         return torch.where(beyond > 0, F.logsigmoid(-logit.abs()) - beyond.to(logit.dtype), at_level)
 
-    def draw(self, params, generator=None):  # (n, 1) -> (n,) int64
+    def draw(self, params, generator=None, last=None):  # (n, 1) -> (n,) int64
         return torch.bernoulli(params.squeeze(-1).sigmoid(), generator=generator).long()
 
 
@@ -95,10 +106,11 @@ class DiscretizedLogisticMixture:
         log_scale = least + F.softplus(log_scale - math.log(k) - least)
         return weight.log_softmax(-1), location + start, log_scale.clamp(max=20)  # wider would be all the same
 
-    def log_prob(self, params, levels, beyond):  # (..., P), (...), (...) -> (...)
+    def log_prob(self, params, levels, beyond, last=None):  # (..., P), (...), (...) -> (...)
         """Log-probability of the levels in nats; where ``beyond`` > 0, less than that of any level by ``beyond``."""
         weight, location, log_scale = self._components(params)
-        first, last = (levels == 0).unsqueeze(-1), (levels == self.n_levels - 1).unsqueeze(-1)
+        last = self.n_levels - 1 if last is None else last
+        first, last = (levels == 0).unsqueeze(-1), (levels == last).unsqueeze(-1)
         # x - m in scales, (..., K); the width of a level in scales does not depend on the level
         steep = (-log_scale).exp()
         z = (levels.unsqueeze(-1).to(steep.dtype) * self.gap - 1 - location) * steep
@@ -112,12 +124,13 @@ class DiscretizedLogisticMixture:
         least = (weight + far + between).logsumexp(-1) - math.log(2)
         return torch.where(beyond > 0, least - beyond.to(least.dtype), inside)
 
-    def draw(self, params, generator=None):  # (n, P) -> (n,) int64
+    def draw(self, params, generator=None, last=None):  # (n, P) -> (n,) int64
         weight, location, log_scale = self._components(params)
         location, log_scale = _pick(weight, generator, location, log_scale)
         u = torch.rand(location.shape, generator=generator, device=location.device, dtype=location.dtype)
         x = location + log_scale.exp() * u.logit()
-        return ((x + 1) / self.gap).round().clamp(0, self.n_levels - 1).long()
+        levels = ((x + 1) / self.gap).round().clamp(0, self.n_levels - 1).long()
+        return levels if last is None else levels.clamp(max=last)
 
 
 class GaussianMixture:
@@ -147,13 +160,13 @@ class GaussianMixture:
         variance = self.reg_covar + self.sd**2 * (2 * log_sd.clamp(max=20)).exp()
         return weight.log_softmax(-1), mean + mean.new_tensor(self.means), variance
 
-    def log_prob(self, params, u, beyond=None):  # (..., P), (...) -> (...)
-        """Log-density in nats per scaled unit; ``beyond`` is not read, for a density knows no range."""
+    def log_prob(self, params, u, beyond=None, last=None):  # (..., P), (...) -> (...)
+        """Log-density in nats per scaled unit; a density knows no range and no levels."""
         weight, mean, variance = self._components(params)
         squares = (u.to(mean.dtype).unsqueeze(-1) - mean).square() / variance
         return (weight - 0.5 * (squares + variance.log() + math.log(2 * math.pi))).logsumexp(-1)
 
-    def draw(self, params, generator=None):  # (n, P) -> (n,) float
+    def draw(self, params, generator=None, last=None):  # (n, P) -> (n,) float
         weight, mean, variance = self._components(params)
         mean, variance = _pick(weight, generator, mean, variance)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)

@@ -21,7 +21,7 @@ def _wide(x):
 def fill(module, **values):
     """Set buffers of a scaling module from numbers or arrays; returns the module."""
     for name, value in values.items():
-        getattr(module, name).copy_(torch.as_tensor(value))
+        getattr(module, name).copy_(torch.tensor(value))  # as_tensor warns of arrays mapped read-only
     return module
 
 
@@ -59,11 +59,13 @@ class Levels(nn.Module):
 
     log p(x) = log p(k) - log width. With real data that is a density; whole numbers (``whole``) have width 1, or
     a whole width if there are more of them than levels, and it is the probability of the value.
+
+    ``ragged``: features differ in how many levels they have, ``n_levels`` at most.
     """
 
-    def __init__(self, n_features, n_levels, *, whole):
+    def __init__(self, n_features, n_levels, *, whole, ragged=False):
         super().__init__()
-        self.n_levels, self.whole = n_levels, whole
+        self.n_levels, self.whole, self.ragged = n_levels, whole, ragged
         upper = n_levels - 1.0 if whole else float(n_levels)  # the largest value inside; may differ by feature
         for name, value in (("lower", 0.0), ("width", 1.0), ("upper", upper)):
             buffer = torch.full((n_features,), value, dtype=torch.float64)
@@ -85,6 +87,10 @@ class Levels(nn.Module):
 
     def log_width(self):  # (d,)
         return self.width.log()
+
+    def last(self):
+        """The last level of each feature, (d,) int64; None if that is ``n_levels - 1`` for all."""
+        return ((self.upper - self.lower) / self.width).floor().long() if self.ragged else None
 
 
 class Reals(Affine):
@@ -113,3 +119,6 @@ class Reals(Affine):
 
     def log_width(self):  # (d,)
         return self.scale.log()
+
+    def last(self):
+        return None
