@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skorch.callbacks import Callback, LRScheduler
 
 from sklatent import AutoencoderTransformer, VAETransformer
-from sklatent._training import Batches, Rows, WarmUpCosine
+from sklatent._callbacks import WarmUpCosine
+from sklatent._training import Batches, Rows
 
 every = pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)
 

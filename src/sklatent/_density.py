@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import _training
 from ._base import SampleMethods, TorchEstimator, fresh_seed
+from ._callbacks import WeightAverage
 from ._data import is_whole, learn_levels
 from ._nn.autoregressive import AutoregressiveModel
 from ._nn.likelihoods import LEVEL_LIKELIHOODS
@@ -186,7 +187,7 @@ class AutoregressiveDensity(
         return fill(levels, **spec["levels"])
 
     def _callbacks(self):
-        return [_training.WeightAverage(self.ema_decay)] if self.ema_decay else []
+        return [WeightAverage(self.ema_decay)] if self.ema_decay else []
 
 
 def _warn_of_few(effective, n_proposals):

@@ -12,10 +12,8 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, EpochTimer, LRScheduler
 from skorch.helper import predefined_split
-from tqdm.auto import tqdm
 
-WARM_UP = 0.03  # share of the steps of `fit` over which the learning rate rises, before it falls as a cosine
-
+from ._callbacks import Progress, WarmUpCosine
 
 # -- device and seeds ------------------------------------------------------------------------------------------
 
@@ -163,113 +161,6 @@ class RowNet(NeuralNet):
                 "features with extreme outliers (clip or transform them), or a variance floor that is too low."
             )
         self.history.record(prefix + "_loss", loss)
-
-
-class Progress(Callback):
-    """A bar with the loss, rows a second and the time left."""
-
-    def on_train_begin(self, net, X=None, **kwargs):
-        self.bar_ = tqdm(total=net.max_epochs * len(X), unit=" rows", unit_scale=True)
-        self.n_epochs_ = 0
-
-    def on_epoch_begin(self, net, **kwargs):
-        self.n_epochs_ += 1
-        self.bar_.set_description(f"epoch {self.n_epochs_}/{net.max_epochs}", refresh=False)
-
-    def on_batch_end(self, net, batch=None, training=False, **kwargs):
-        if training:
-            self.bar_.update(len(batch[0]))
-
-    def on_epoch_end(self, net, **kwargs):
-        last = net.history[-1]
-        losses = {name: f"{last[name]:.4g}" for name in ("train_loss", "valid_loss") if name in last}
-        self.bar_.set_postfix(losses)
-
-    def on_train_end(self, net, **kwargs):
-        self.bar_.close()
-
-
-class WarmUpCosine(Callback):
-    """The learning rate of each step: a linear rise over ``WARM_UP`` of the steps, then a cosine down to 0.
-
-    skorch's LRScheduler resumes the schedule of an earlier call, whereas each call of ``fit`` has one of its own.
-    """
-
-    def __init__(self, n_steps):
-        self.n_steps = n_steps
-
-    def rate(self, step):
-        n_warm = max(1, round(WARM_UP * self.n_steps))
-        if step < n_warm:
-            return (step + 1) / n_warm
-        return 0.5 * (1 + math.cos(math.pi * (step - n_warm) / max(1, self.n_steps - n_warm)))
-
-    def on_train_begin(self, net, **kwargs):
-        self.step_ = 0
-
-    def on_batch_begin(self, net, training=False, **kwargs):
-        if training:
-            for group in net.optimizer_.param_groups:
-                group["lr"] = net.lr * self.rate(self.step_)
-            self.step_ += 1
-
-
-class LinearWarmUp(Callback):
-    """Raise an attribute of the module from 0 to 1 over ``n_epochs`` epochs, of which ``n_done`` are over."""
-
-    def __init__(self, attribute, n_epochs, n_done=0):
-        self.attribute, self.n_epochs, self.n_done = attribute, n_epochs, n_done
-
-    def on_train_begin(self, net, **kwargs):
-        self.epoch_ = self.n_done
-
-    def on_epoch_begin(self, net, **kwargs):
-        self.epoch_ += 1
-        setattr(net.module_, self.attribute, min(1.0, self.epoch_ / (self.n_epochs + 1)))
-
-    def on_train_end(self, net, **kwargs):
-        setattr(net.module_, self.attribute, 1.0)
-
-
-class WeightAverage(Callback):
-    """Exponential moving average of the weights, for validation and for what remains after training.
-
-    average <- d * average + (1 - d) * weights after each step, with d = min(decay, (1 + step) / (10 + step)). It goes
-    before early stopping among the callbacks, which then keeps the average of the best epoch.
-    """
-
-    def __init__(self, decay):
-        self.decay = decay
-
-    def on_train_begin(self, net, **kwargs):
-        self.weights_ = [parameter.data for parameter in net.module_.parameters()]
-        self.other_ = [weight.clone() for weight in self.weights_]  # the average, or the weights while it is in use
-        self.in_use_, self.step_ = False, 0
-
-    def on_epoch_begin(self, net, **kwargs):
-        self._use(False)
-
-    def on_batch_begin(self, net, training=False, **kwargs):
-        if not training:
-            self._use(True)
-
-    def on_batch_end(self, net, training=False, **kwargs):
-        if training:
-            decay = min(self.decay, (1 + self.step_) / (10 + self.step_))
-            torch._foreach_lerp_(self.other_, self.weights_, 1 - decay)
-            self.step_ += 1
-
-    def on_train_end(self, net, **kwargs):
-        self._use(True)
-        del self.weights_, self.other_
-
-    def _use(self, average):
-        if self.in_use_ != average:
-            for weight, other in zip(self.weights_, self.other_, strict=True):
-                kept = weight.clone()
-                weight.copy_(other)
-                other.copy_(kept)
-            self.in_use_ = average
 
 
 def make_net(module, device, *, batch_size, learning_rate, weight_decay, precision="float32", compile=False):

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _training
 from ._base import SampleMethods
+from ._callbacks import LinearWarmUp
 from ._coder import CoderTransformer
 from ._data import learn_affine
 from ._docs import fill_doc
@@ -172,7 +173,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
 
     def _callbacks(self):
         n_epochs = min(self.kl_warmup, self.max_iter // 2)
-        return [_training.LinearWarmUp("kl_weight", n_epochs, self.n_iter_)] if n_epochs else []
+        return [LinearWarmUp("kl_weight", n_epochs, self.n_iter_)] if n_epochs else []
 
     def _after_training(self, X):
         if hasattr(self, "n_active_units_") and len(X) < FEWEST_ROWS:
