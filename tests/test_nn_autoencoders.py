@@ -12,10 +12,8 @@ from torch.testing import assert_close
 
 from sklatent._nn.autoencoders import LOG_VARIANCE_MAX, VAE, Autoencoder, _bounded, _kl
 from sklatent._nn.builders import conv, mlp
-from sklatent._nn.corruption import CORRUPTIONS, Mask, Noise, Swap, Warp, make_corruption
+from sklatent._nn.corruption import make_corruption
 from sklatent._nn.scaling import Affine
-
-SIZES = [(1, 8, 8), (3, 9, 7), (1, 1, 50), (1, 50, 1), (1, 28, 28), (2, 1, 1), (1, 2, 3), (3, 33, 64)]
 
 
 @pytest.fixture(autouse=True)
@@ -54,132 +52,7 @@ def fit(module, X, steps=300, learning_rate=5e-3):
     return module.eval()
 
 
-# -- builders ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("shape", SIZES)
-@pytest.mark.parametrize("builder", [mlp, conv])
-def test_shapes_come_back_and_gradients_reach_everything(builder, shape):
-    encoder, decoder = builder(shape, 6, 3)
-    x = torch.rand(5, *shape)
-    code = encoder(x)
-    assert code.shape == (5, 6)
-    out = decoder(code[:, :3])
-    assert out.shape == x.shape
-    (out.square().sum() + (code + 1).square().sum()).backward()
-    for name, parameter in [*encoder.named_parameters(), *decoder.named_parameters()]:
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
-
-
-def test_conv_halves_four_times_at_most_and_small_images_less_often():
-    def n_convolutions(*size):
-        return sum(isinstance(layer, nn.Conv2d) for layer in conv((1, *size), 4, 4)[0])
-
-    assert [n_convolutions(n, n) for n in (1, 2, 4, 8, 28, 64)] == [0, 0, 1, 2, 4, 4]
-
-
-def test_mlp_without_hidden_layers_is_affine():
-    encoder, decoder = (part.double() for part in mlp((7,), 3, 3, widths=()))
-    a, b = torch.randn(2, 4, 7, dtype=torch.float64)
-    for part, x, y in [(encoder, a, b), (decoder, a[:, :3], b[:, :3])]:
-        assert_close(part((x + y) / 2), (part(x) + part(y)) / 2)
-
-
-@pytest.mark.parametrize("builder", [mlp, conv])
-def test_forward_changes_no_buffer_and_rows_do_not_meet(builder):
-    encoder, decoder = (part.double().train() for part in builder((1, 8, 8), 4, 4))
-    before = {name: buffer.clone() for name, buffer in encoder.named_buffers()}
-    x = torch.rand(6, 1, 8, 8, dtype=torch.float64)
-    together = decoder(encoder(x))
-    assert_close(together[2:3], decoder(encoder(x[2:3])))
-    assert_close(dict(encoder.named_buffers()), before)
-
-
-# -- corruption ----------------------------------------------------------------------------------------------
-
-
-def test_noise_has_the_given_deviation():
-    u = torch.zeros(200, 500)
-    assert_close((Noise(0.3)(u)).std(), torch.tensor(0.3), rtol=0.02, atol=0)
-
-
-@pytest.mark.parametrize("shape", [(500, 200), (2000, 1, 9, 8), (500, 3, 28, 28)])
-def test_mask_sets_the_given_fraction_to_zero(shape):
-    u = torch.rand(shape) + 1
-    out = Mask(0.3)(u)
-    assert_close((out == 0).float().mean(), torch.tensor(0.3), rtol=0, atol=0.02)
-    assert_close(out[out != 0], u[out != 0])
-
-
-def test_mask_takes_whole_patches_of_all_channels():
-    gone = Mask(0.5)(torch.ones(10, 3, 28, 28)) == 0
-    patches = gone.reshape(10, 3, 7, 4, 7, 4).float().mean((1, 3, 5))
-    assert set(patches.unique().tolist()) == {0.0, 1.0}
-
-
-def test_swap_takes_the_value_of_another_row():
-    u = torch.arange(400.0).reshape(100, 4)  # no value twice; column j holds j modulo 4
-    out = Swap(0.25)(u.repeat(1, 50))
-    assert_close(out % 4, u.repeat(1, 50) % 4)
-    assert_close((out != u.repeat(1, 50)).float().mean(), torch.tensor(0.25), rtol=0, atol=0.02)
-    assert (Swap(1.0)(u) != u).all()
-    assert_close(Swap(1.0)(u[:1]), u[:1])
-
-
-@pytest.mark.parametrize("shape", SIZES)
-def test_warp_of_no_strength_is_the_identity(shape):
-    u = torch.rand(4, *shape, dtype=torch.float64)
-    assert_close(Warp(0, 0, 0, 0)(u), u, rtol=0, atol=1e-6)
-
-
-def test_warp_does_not_mix_rows():
-    u = torch.zeros(6, 1, 8, 8)
-    u[3] = torch.rand(1, 8, 8)
-    out = Warp()(u)
-    assert out[3].abs().sum() > 0
-    assert out[[0, 1, 2, 4, 5]].abs().sum() == 0
-
-
-def test_warp_turns_by_the_angle_and_moves_by_the_share_of_the_side():
-    image = torch.zeros(400, 1, 41, 81, dtype=torch.float64)
-    image[:, :, 20, 60] = 1.0  # a dot, 20 pixels right of the centre
-    rows = torch.arange(41.0, dtype=torch.float64).view(-1, 1) - 20
-    columns = torch.arange(81.0, dtype=torch.float64) - 40
-
-    def dot(warp):
-        out = warp(image)[:, 0]
-        mass = out.sum((1, 2))
-        return (out * rows).sum((1, 2)) / mass, (out * columns).sum((1, 2)) / mass
-
-    y, x = dot(Warp(shift=0, rotation=0.5, scale=0, shear=0))
-    assert_close((y.square() + x.square()).sqrt(), torch.full_like(x, 20), rtol=0.03, atol=0)
-    assert_close(torch.atan2(y, x).abs().max().item(), 0.5, rtol=0.05, atol=0)
-    y, x = dot(Warp(shift=0.1, rotation=0, scale=0, shear=0))
-    assert_close(y.abs().max().item(), 4.1, rtol=0.05, atol=0)
-    assert_close((x - 20).abs().max().item(), 8.1, rtol=0.05, atol=0)
-
-
-def test_warp_bends_by_the_given_deviation_and_fills_with_the_darkest_value():
-    ramp = torch.linspace(-2, 2, 20, dtype=torch.float64).expand(2000, 1, 20, 20)  # 4 / 19 a pixel, to the right
-    moved = (Warp(0, 0, 0, 0, bend=0.05)(ramp) - ramp)[:, 0, 10, 10] / (4 / 19)
-    # at the centre the displacement is that of the middle knot: 5 % of 20 pixels
-    assert_close(moved.std().item(), 1.0, rtol=0.06, atol=0)
-    out = Warp(shift=1.0)(ramp)
-    assert out.min() >= -2 - 1e-9
-    assert (out == -2).double().mean() > 0.2
-
-
-def test_make_corruption():
-    assert make_corruption(None) is None
-    own = partial(torch.mul, other=2)
-    assert make_corruption(own) is own
-    assert set(CORRUPTIONS) == {"noise", "mask", "swap", "affine", "elastic"}
-    for name in ("affine", "elastic"):
-        with pytest.raises(ValueError, match=f"'{name}' warps images, but image_shape is None"):
-            make_corruption(name)
-    with pytest.raises(ValueError, match="'jitter' is not one of"):
-        make_corruption("jitter")
+# -- autoencoder ---------------------------------------------------------------------------------------------
 
 
 def test_encoder_sees_the_corrupted_row_in_training_only():
@@ -192,9 +65,6 @@ def test_encoder_sees_the_corrupted_row_in_training_only():
     seen = module.decode(module.encode(x)).float()
     assert not torch.allclose(seen[0], seen[1])
     assert_close(module(x), (seen - x).square().sum(1))
-
-
-# -- autoencoder ---------------------------------------------------------------------------------------------
 
 
 def test_binary_cross_entropy_in_the_fitted_range():

@@ -1,10 +1,20 @@
 """MADE, FVBN and mixtures of orders, against numbers known by other means."""
 
 import math
-from itertools import product
+from functools import partial
 
 import pytest
 import torch
+from common_nn import (
+    check_frequencies_of_samples,
+    check_order_of_dependence,
+    check_samples_repeat,
+    every_row,
+    random_core,
+    random_values,
+    take_steps,
+    train,
+)
 from sklearn.linear_model import LogisticRegression
 from torch.testing import assert_close
 
@@ -17,31 +27,11 @@ ONE = torch.tensor(1.0, dtype=torch.float64)
 HIDDEN = [(), (9,), (7, 8)]
 
 
-def random_core(n_features, hidden_layer_sizes, n_params, **parameters):
-    """In float64, with weights far from their initial values: differences must show."""
-    torch.manual_seed(0)
-    core = MADE(n_features, hidden_layer_sizes, n_params, **parameters).double().eval()
-    for parameter in core.parameters():
-        parameter.data.normal_(std=0.7)
-    return core
-
-
 def random_model(n_features, hidden_layer_sizes, likelihood, n_levels, **parameters):
-    core = random_core(n_features, hidden_layer_sizes, likelihood.n_params, n_levels=n_levels, **parameters)
+    core = random_core(MADE, n_features, hidden_layer_sizes, likelihood.n_params, n_levels=n_levels, **parameters)
     levels = Reals(n_features) if n_levels is None else Levels(n_features, n_levels, whole=True)
     model = AutoregressiveModel if len(core.orders) == 1 else MixtureOfOrders
     return model(levels, core, likelihood).eval()
-
-
-def random_values(n, n_features, n_levels):
-    generator = torch.Generator().manual_seed(1)
-    if n_levels is None:
-        return torch.randn(n, n_features, generator=generator, dtype=torch.float64)
-    return torch.randint(n_levels, (n, n_features), generator=generator)
-
-
-def every_row(n_features, n_levels):
-    return torch.tensor(list(product(range(n_levels), repeat=n_features)), dtype=torch.float64)
 
 
 @pytest.mark.parametrize("n_masks", [1, 4])
@@ -83,20 +73,14 @@ def test_real_values_integrate_to_one_in_the_units_of_the_rows(n_masks):
 @pytest.mark.parametrize("hidden_layer_sizes", [*HIDDEN, (30, 3, 30)])
 @pytest.mark.parametrize("n_levels", [2, 5, None])
 def test_parameters_depend_on_all_that_comes_before_and_on_nothing_else(n_levels, hidden_layer_sizes, order):
-    core = random_core(7, hidden_layer_sizes, 3, n_levels=n_levels, order=order, n_masks=2)
+    core = random_core(MADE, 7, hidden_layer_sizes, 3, n_levels=n_levels, order=order, n_masks=2)
     values = random_values(20, 7, n_levels)
     for which, features in enumerate(core.orders):
-        before = core(values, which)
-        for position, feature in enumerate(features):
-            changed = values.clone()
-            changed[:, feature] = changed[:, feature] + 1 if n_levels is None else (changed[:, feature] + 1) % n_levels
-            moved = (core(changed, which) - before).abs().amax((0, 2))[features]
-            assert (moved[: position + 1] == 0).all()
-            assert (moved[position + 1 :] > 0).all()
+        check_order_of_dependence(partial(core, which=which), values, features, n_levels)
 
 
 def test_hidden_layers_alone_see_all_that_comes_before():
-    core = random_core(7, (6, 12), 1, n_levels=2, direct=False)
+    core = random_core(MADE, 7, (6, 12), 1, n_levels=2, direct=False)
     seen = torch.autograd.functional.jacobian(lambda table: core_of_table(core, table), torch.zeros(7).double())
     assert torch.equal(seen != 0, torch.ones(7, 7).tril(-1).bool())
 
@@ -173,27 +157,20 @@ def test_a_trained_fvbn_is_sklearns_logistic_regressions():
 @pytest.mark.parametrize("hidden_layer_sizes", [*HIDDEN, (3,), (40, 2, 11)])
 @pytest.mark.parametrize("parameters", [{"n_levels": 2}, {"n_levels": 5, "input_dropout": 0.5}, {"direct": False}])
 def test_cached_steps_equal_the_full_pass(parameters, hidden_layer_sizes, order, n):
-    core = random_core(12, hidden_layer_sizes, 3, order=order, n_masks=2, **parameters)
+    core = random_core(MADE, 12, hidden_layer_sizes, 3, order=order, n_masks=2, **parameters)
     values = random_values(n, 12, parameters.get("n_levels"))
     for which, features in enumerate(core.orders):
-        steps, chosen, params = core.steps(n, which), None, []
-        for feature in features:
-            params.append(steps.send(chosen))
-            chosen = values[:, feature]
-        assert_close(torch.stack(params, 1), core(values, which)[:, features], atol=1e-9, rtol=1e-9)
+        steps = take_steps(core.steps(n, which), features, values)
+        assert_close(steps, core(values, which)[:, features], atol=1e-9, rtol=1e-9)
 
 
 def test_steps_know_no_dropout():
-    core = random_core(6, (8,), 1, n_levels=2, input_dropout=0.5).train()
+    core = random_core(MADE, 6, (8,), 1, n_levels=2, input_dropout=0.5).train()
     first, second = ([next(core.steps(3)), core.steps(3)] for _ in range(2))
     assert torch.equal(first[0], second[0])
     values = random_values(3, 6, 2)
     assert not torch.equal(core(values), core(values))
-    steps, chosen, params = core.steps(3), None, []
-    for feature in core.order:
-        params.append(steps.send(chosen))
-        chosen = values[:, feature]
-    assert_close(torch.stack(params, 1), core.eval()(values))
+    assert_close(take_steps(core.steps(3), core.order, values), core.eval()(values))
 
 
 @pytest.mark.parametrize("n_levels", [2, None])
@@ -246,24 +223,14 @@ def test_input_dropout_hides_that_share_of_the_inputs(share, low, high):
 
 @pytest.mark.parametrize("n_masks", [1, 3])
 def test_samples_have_the_models_probabilities(n_masks):
-    model = random_model(4, (6,), Bernoulli(), 2, order="random", n_masks=n_masks)
-    drawn = model.sample(20_000, torch.Generator().manual_seed(0))
-    counts = torch.bincount((drawn.long() * torch.tensor([8, 4, 2, 1])).sum(1), minlength=16)
-    expected = 20_000 * model.log_prob(every_row(4, 2)).exp()
-    assert ((counts - expected).square() / expected).sum() < 37.7  # chi-squared, 15 degrees: p = 0.001
+    check_frequencies_of_samples(random_model(4, (6,), Bernoulli(), 2, order="random", n_masks=n_masks))
 
 
 @pytest.mark.parametrize(("likelihood", "n_levels"), [(Categorical(3), 3), (GaussianMixture(2), None)])
 @pytest.mark.parametrize("n_masks", [1, 3])
 def test_samples_repeat_and_leave_the_global_generator_alone(likelihood, n_levels, n_masks):
     model = random_model(5, (6,), likelihood, n_levels, n_masks=n_masks)
-    state = torch.get_rng_state()
-    a, b = (model.sample(7, torch.Generator().manual_seed(7)) for _ in range(2))
-    assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(a, b)
-    assert not torch.equal(a, model.sample(7, torch.Generator().manual_seed(8)))
-    assert a.isfinite().all()
-    assert model.sample(0).shape == (0, 5)
+    assert check_samples_repeat(model, 7).isfinite().all()
 
 
 def test_a_mixture_is_the_mean_of_its_members():
@@ -317,18 +284,6 @@ def test_gradients_reach_every_weight_that_is_not_masked():
             mask = part.in_degrees[0] <= part.out_degrees[0].unsqueeze(1)
             assert (part.weight.grad[~mask] == 0).all()
             assert (part.weight.grad[mask] != 0).all()
-
-
-def train(model, x, n_epochs, learning_rate):
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
-        for _ in range(n_epochs):
-            for batch in x[torch.randperm(len(x))].split(64):
-                optimizer.zero_grad()
-                model(batch).mean().backward()
-                optimizer.step()
-    return model.eval()
 
 
 def parity(n, generator):
