@@ -252,6 +252,13 @@ def test_small_batches_leave_the_scale_of_features_alone(digits):
     assert_allclose(density.transform(digits).std(), before, rtol=1e-3)
 
 
+def test_a_fresh_fit_on_few_rows_keeps_nothing_of_the_last(digits):
+    used = small(PixelCNNDensity, image_shape=(8, 8), max_iter=1).fit(digits[:200])
+    used.set_params(n_filters=12).fit(digits[200:230])
+    fresh = small(PixelCNNDensity, image_shape=(8, 8), max_iter=1, n_filters=12).fit(digits[200:230])
+    assert_array_equal(used.transform(digits[:5]), fresh.transform(digits[:5]))
+
+
 def test_more_weights_than_can_be():
     images = np.random.RandomState(0).randint(0, 256, size=(20, 3072)).astype(np.uint8)
     with pytest.raises(ValueError, match="output layer would have 4e\\+08 weights.*logistic_mixture"):

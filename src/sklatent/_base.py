@@ -29,6 +29,8 @@ DTYPES = [
     np.int64,
 ]  # the first is for the rest
 
+FEWEST_ROWS = 50  # of a batch of partial_fit that may change the statistics kept beside the net
+
 
 def fresh_seed(random_state):
     """An integer seed. None takes entropy from the system: no call moves numpy's global generator."""
@@ -160,7 +162,8 @@ class TorchEstimator(BaseEstimator):
             group["weight_decay"] = self.weight_decay
         try:
             _training.train(net, X, seed, verbose=self.verbose, **options)
-            self._after_training(X)
+            if self.n_iter_ == 0 or len(X) >= FEWEST_ROWS:  # else less telling than what came before
+                self._after_training(X)
         except BaseException:
             del self.net_
             raise
@@ -185,7 +188,7 @@ class TorchEstimator(BaseEstimator):
         return []
 
     def _after_training(self, X):
-        """Fitted attributes that need the trained net."""
+        """Fitted attributes that need the trained net, from the rows that it was trained on."""
 
     # -- validation ----------------------------------------------------------------------------------------
 

@@ -16,7 +16,6 @@ from ._nn.autoregressive import AutoregressiveModel
 from ._nn.likelihoods import LEVEL_LIKELIHOODS
 from ._nn.scaling import Levels, fill
 
-FEWEST_ROWS = 50
 ROWS_FOR_SCALE = 200  # of the features of ``transform``
 
 
@@ -132,8 +131,6 @@ class AutoregressiveDensity(
 
     def _after_training(self, X):
         """The mean and standard deviation of each layer's features, over some of the rows."""
-        if hasattr(self, "_feature_scalers") and len(X) < FEWEST_ROWS:
-            return  # a small batch of partial_fit says less than what came before
         some, self._feature_scalers = X[:: 1 + len(X) // ROWS_FOR_SCALE], []
         for layer in range(self._module.core.n_layers):
             Z = self._features(some, layer).astype(np.float64)

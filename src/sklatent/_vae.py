@@ -18,7 +18,6 @@ from ._docs import fill_doc
 from ._nn.autoencoders import VAE
 
 OPTIONS = ("likelihood", "beta", "free_bits", "variance_floor")  # parameters that the module takes as they are
-FEWEST_ROWS = 50
 ROWS_FOR_ACTIVE_UNITS = 10_000
 
 
@@ -176,8 +175,6 @@ class VAETransformer(SampleMethods, CoderTransformer):
         return [LinearWarmUp("kl_weight", n_epochs, self.n_iter_)] if n_epochs else []
 
     def _after_training(self, X):
-        if hasattr(self, "n_active_units_") and len(X) < FEWEST_ROWS:
-            return  # a small batch of partial_fit says less than what came before
         codes = _training.apply(self.net_, self._module.encode, X[:: max(1, len(X) // ROWS_FOR_ACTIVE_UNITS)])
         self.n_active_units_ = int((codes.var(axis=0) > 0.01).sum())
         n_components = self._n_features_out
