@@ -5,12 +5,14 @@ import inspect
 from sklearn.base import BaseEstimator
 
 import sklatent
+from sklatent._base import UnsupervisedEstimator
 
 ESTIMATORS = [
     cls
     for name in sorted(sklatent.__all__)
     if inspect.isclass(cls := getattr(sklatent, name)) and issubclass(cls, BaseEstimator)
 ]
+NETS = [cls for cls in ESTIMATORS if issubclass(cls, UnsupervisedEstimator)]  # what holds one net, fitted to rows alone
 SMALL = {"hidden_layer_sizes": (16,), "n_filters": 8, "n_blocks": 1, "n_layers": 1, "n_components": 3}
 
 

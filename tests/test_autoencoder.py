@@ -1,10 +1,12 @@
 """The autoencoders as estimators: numbers known by other means."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 from common import small
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
@@ -143,6 +145,77 @@ def test_bernoulli_is_a_probability():
     assert set(np.unique(vae.sample(100, random_state=0))) == {0, 1}
     images = small(VAETransformer, likelihood="bernoulli").fit((255 * rows).astype(np.uint8))
     assert set(np.unique(images.sample(100, random_state=0))) == {0, 255}
+
+
+@pytest.mark.parametrize("likelihood", ["categorical", "logistic_mixture"])
+def test_levels_are_a_probability(likelihood):
+    random = np.random.RandomState(0)
+    rows = random.binomial(2, [0.1, 0.5, 0.7], size=(300, 3)) + 5
+    every = np.array(np.meshgrid(*[[5, 6, 7]] * 3)).reshape(3, -1).T
+    vae = VAETransformer(2, likelihood=likelihood, hidden_layer_sizes=(16,), max_iter=40, n_draws=5000, random_state=0)
+    scores = vae.fit(rows).score_samples(every)
+    assert_allclose(np.exp(scores).sum(), 1, atol=0.01)
+    drawn = vae.sample(3000, random_state=0)
+    assert set(np.unique(drawn)) == {5, 6, 7}
+    assert_allclose(drawn.mean(axis=0), rows.mean(axis=0), atol=0.15)
+    assert_array_equal(pickle.loads(pickle.dumps(vae)).score_samples(every), scores)
+    with pytest.raises(ValueError, match="fitted on whole numbers, but X holds others, such as 5.5"):
+        vae.score_samples(every + 0.5)
+
+
+def test_binned_levels_are_a_density_in_the_units_of_x(digits):
+    X = digits[:300, 18:24] + np.random.RandomState(0).uniform(size=(300, 6))
+    params = {"likelihood": "categorical", "n_levels": 8, "max_iter": 10}
+    scores = [small(VAETransformer, **params).fit(c * X).score(c * X) for c in (1, 1000)]
+    assert_allclose(scores[1], scores[0] - 6 * np.log(1000), rtol=1e-4)
+    far = np.vstack([X[:1], X.max(axis=0) + [[1], [10], [1e3], [1e30]]])
+    fall = np.diff(small(VAETransformer, **params).fit(X).score_samples(far))
+    assert (fall[:-1] < 0).all()
+
+
+def test_coarse_levels_of_images_are_still_a_probability_of_the_values(digits):
+    """Bins of two values: half of the bin's probability each."""
+    params = {"image_shape": (8, 8), "likelihood": "categorical", "max_iter": 5}
+    coarse = small(VAETransformer, n_levels=9, **params).fit(digits.astype(int))
+    halves = small(VAETransformer, **params).fit(digits.astype(int) // 2)
+    assert_allclose(coarse.score(digits), halves.score(digits // 2) - 64 * np.log(2), rtol=0.02)
+
+
+def test_likelihood_regret(digits):
+    vae = VAETransformer(8, image_shape=(8, 8), max_iter=15, random_state=0).fit(digits[:1000])
+    inside, noise = digits[1000:1100], np.random.RandomState(0).permutation(digits[:100].ravel()).reshape(100, 64)
+    regret = vae.likelihood_regret(inside)
+    assert regret.dtype == np.float64
+    assert (regret >= 0).all()
+    assert np.median(vae.likelihood_regret(noise)) > 2 * np.median(regret)
+    assert_array_equal(vae.likelihood_regret(inside[3:5]), regret[3:5])
+    assert (vae.likelihood_regret(inside, n_steps=60) >= regret).all()
+    for params in ({"n_steps": 0}, {"n_steps": 1.5}, {"learning_rate": 0}):
+        with pytest.raises(ValueError, match=f"{next(iter(params))}=.* must be"):
+            vae.likelihood_regret(inside, **params)
+
+
+@pytest.mark.filterwarnings("ignore:Posterior collapse")
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli", "categorical"])
+def test_score_statistics_are_where_the_likelihood_is_low_and_the_code(likelihood, digits):
+    """With one draw of zero noise the bound is log p(x | m), plus what q and the prior say of m alone."""
+    X = digits[:200]
+    vae = small(VAETransformer, image_shape=(8, 8), likelihood=likelihood).fit(X)
+    statistics = vae.score_statistics(X)
+    assert statistics.shape == (200, 16 + 3), "cells of 2 x 2 pixels"
+    assert statistics.dtype == np.float64
+    assert_array_equal(statistics[:, 16:], vae.transform(X))
+    assert_array_equal(vae.score_statistics(X[5:7]), statistics[5:7])
+    spoilt = X.copy().reshape(-1, 8, 8)
+    spoilt[:, 7, 7] = 16 - spoilt[:, 7, 7]
+    with torch.no_grad():  # codes that do not see the row: only the cell of the pixel may change
+        vae._module.encoder[-1].weight.zero_()
+    change = vae.score_statistics(spoilt.reshape(-1, 64)) - vae.score_statistics(X)
+    assert_array_equal(np.flatnonzero(np.abs(change).max(axis=0)), [15])
+    alike = vae._apply(lambda m, x: m.log_prob(x, torch.zeros(1, 3)), X)
+    assert_allclose(np.ptp(vae.score_statistics(X)[:, :16].sum(axis=1) - alike), 0, atol=1e-3)
+    table = small(VAETransformer, likelihood=likelihood).fit(X)
+    assert table.score_statistics(X).shape == (200, 1 + 3)
 
 
 def test_free_bits_and_small_beta_keep_units_active(digits):

@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from common import ESTIMATORS, small
+from common import NETS, small
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from sklatent import AutoencoderTransformer, PixelCNNDensity, VAETransformer
 
-every = pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)
+every = pytest.mark.parametrize("cls", NETS, ids=lambda cls: cls.__name__)
 CODERS = pytest.mark.parametrize("cls", [AutoencoderTransformer, VAETransformer])
 X = np.random.RandomState(0).normal(size=(40, 6))
 

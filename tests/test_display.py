@@ -70,6 +70,7 @@ def draw(encoder, vae, density, X):
         "LatentSpaceDisplay": (encoder, X),
         "ReconstructionDisplay": (encoder, X),
         "SampleDisplay": (vae,),
+        "ScoreFeaturesDisplay": (density, X),
         "ScoreHistogramDisplay": (vae, X),
         "ScoreMapDisplay": (density, X),
     }

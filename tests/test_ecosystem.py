@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from common import ESTIMATORS, small
+from common import NETS, small
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import clone, config_context
 from sklearn.compose import ColumnTransformer
@@ -81,7 +81,7 @@ def test_pipeline_memory_fits_once(cls, digits, labels, tmp_path):
     assert [path.stat().st_mtime_ns for path in tmp_path.rglob("output.pkl")] == [stamp], "read, not fitted again"
 
 
-@pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", NETS, ids=lambda cls: cls.__name__)
 def test_clone_holds_nothing_fitted(cls, digits):
     fitted = small(cls).fit(digits[:50])
     twin = clone(fitted)

@@ -10,10 +10,11 @@ from torch import nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 from torch.testing import assert_close
 
-from sklatent._nn.autoencoders import LOG_VARIANCE_MAX, VAE, Autoencoder, _bounded, _kl
+from sklatent._nn.autoencoders import LOG_VARIANCE_MAX, VAE, Autoencoder, LevelsVAE, _bounded, _kl
 from sklatent._nn.builders import conv, mlp
 from sklatent._nn.corruption import make_corruption
-from sklatent._nn.scaling import Affine
+from sklatent._nn.likelihoods import Categorical, DiscretizedLogisticMixture
+from sklatent._nn.scaling import Affine, Levels
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +42,15 @@ def make_vae(scaling, input_shape, n_latent, builder=mlp, **options):
     encoder, _ = builder(input_shape, 2 * n_latent, n_latent)
     _, decoder = builder(out_shape, n_latent, n_latent)
     return VAE(scaling, encoder, decoder, input_shape, **options)
+
+
+def make_levels_vae(levels, likelihood, n_features, n_latent):
+    """Of random weights, large enough for the codes to matter; in float64."""
+    encoder, _ = mlp((n_features,), 2 * n_latent, n_latent, widths=(8,))
+    _, decoder = mlp((likelihood.n_params * n_features,), n_latent, n_latent, widths=(8,))
+    with torch.no_grad():
+        decoder[-2].weight.mul_(6)
+    return LevelsVAE(levels, likelihood, Affine(n_features), encoder, decoder, (n_features,)).double().eval()
 
 
 def fit(module, X, steps=300, learning_rate=5e-3):
@@ -208,6 +218,74 @@ def test_bernoulli_sums_to_one():
         encoder_last.bias.copy_(torch.tensor([0.0, 0.0, *[unbounded(torch.zeros(()).double(), 1e-4)] * 2]))
     total = vae.log_prob(rows, torch.randn(1, 2)).exp().sum()
     assert_close(total.item(), 1.0, rtol=0, atol=1e-9)
+
+
+LEVELS = pytest.mark.parametrize("likelihood", [Categorical(3), DiscretizedLogisticMixture(3, n_mixtures=2)])
+
+
+@LEVELS
+def test_bound_over_levels_is_below_the_exact_marginal_which_sums_to_one(likelihood):
+    rows = torch.tensor(list(product([0.0, 1.0, 2.0], repeat=3)), dtype=torch.float64)
+    vae = make_levels_vae(Levels(3, 3, whole=True), likelihood, 3, 1)
+    z = torch.linspace(-8, 8, 2001, dtype=torch.float64).unsqueeze(1)
+    at_z = vae._log_likelihood(vae._target(rows, None), z.unsqueeze(1).expand(-1, len(rows), -1))
+    exact = (at_z + Normal(0.0, 1.0).log_prob(z) + math.log(8 / 1000)).logsumexp(0)
+    assert_close(exact.exp().sum().item(), 1.0, rtol=0, atol=1e-9)
+    noise = torch.randn(5000, 1)
+    elbo, tight = (torch.stack([vae.log_prob(rows, part) for part in noise.split(n)]).mean(0) for n in (1, 5000))
+    assert (elbo < exact).all()
+    assert (exact - elbo).max() > 0.02, "the weights matter"
+    assert_close(tight, exact, rtol=0, atol=0.1)
+
+
+def test_two_levels_are_a_bernoulli():
+    rows = torch.tensor(list(product([0.0, 1.0], repeat=4)), dtype=torch.float64)
+    vae = make_levels_vae(Levels(4, 2, whole=True), Categorical(2), 4, 2)
+    binary = make_vae(Affine(4), (4,), 2, partial(mlp, widths=(8,)), likelihood="bernoulli").double()
+    binary.encoder.load_state_dict(vae.encoder.state_dict())
+    binary.decoder[0].load_state_dict(vae.decoder[0].state_dict())
+    with torch.no_grad():
+        for name in ("weight", "bias"):
+            below, above = getattr(vae.decoder[-2], name).chunk(2)
+            getattr(binary.decoder[-2], name).copy_(above - below)
+    noise = torch.randn(30, 2)
+    assert_close(vae.log_prob(rows, noise), binary.log_prob(rows, noise))
+    assert_close(vae.decode(vae.encode(rows)), binary.decode(binary.encode(rows)))
+
+
+@LEVELS
+@pytest.mark.parametrize("whole", [True, False])
+def test_means_and_samples_of_levels_agree(likelihood, whole):
+    levels = Levels(2, 3, whole=whole)
+    levels.lower.fill_(10.0)
+    levels.width.fill_(4.0)
+    levels.upper.fill_(21.0 if whole else 22.0)
+    vae = make_levels_vae(levels, likelihood, 2, 1)
+    z = torch.randn(1, 1, dtype=torch.float64)
+    drawn = vae._drawn(z.expand(40_000, -1), torch.Generator().manual_seed(0))
+    assert_close(drawn.mean(0), vae.decode(z)[0], rtol=0, atol=0.08)
+    assert drawn.min() >= 10
+    assert drawn.max() <= 22
+    assert (drawn == drawn.round()).all() == whole
+    assert vae.sample(50).shape == (50, 2)
+
+
+def test_regret_is_what_a_wrong_posterior_costs(known):
+    """The bound of a linear-Gaussian model is log p(x) - KL(q || posterior): a mean off by e costs e' P e / 2."""
+    scaling, W, b, noise_variance, exact = known
+    X, _ = exact(W)
+    vae = linear_gaussian(scaling, W, b, noise_variance)
+    noise = math.sqrt(2) * torch.cat([torch.eye(2), -torch.eye(2)]).double()  # mean 0 and covariance I: no error
+    assert_close(vae.regret(X, noise, 100, 0.01), torch.zeros(len(X)).double(), rtol=0, atol=1e-6)
+    off = torch.tensor([0.4, -0.2], dtype=torch.float64)
+    with torch.no_grad():
+        vae.encoder[1].bias[:2] += off
+    precision = torch.eye(2, dtype=torch.float64) + W.T @ (W / noise_variance.unsqueeze(1))
+    with torch.inference_mode():
+        regret = vae.regret(X.clone(), noise, 400, 0.02)
+    assert_close(regret, (off @ precision @ off / 2).expand(len(X)), rtol=0.01, atol=0)
+    alone = torch.cat([vae.regret(row, noise, 400, 0.02) for row in X.split(1)])
+    assert_close(alone, regret)
 
 
 def test_density_is_in_the_units_of_x():

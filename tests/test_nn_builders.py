@@ -8,7 +8,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from sklatent._nn.builders import conv, mlp
-from sklatent._nn.corruption import CORRUPTIONS, Mask, Noise, Swap, Warp, make_corruption
+from sklatent._nn.corruption import CORRUPTIONS, Mask, Noise, Swap, Warp, affine, make_corruption
 
 SIZES = [(1, 8, 8), (3, 9, 7), (1, 1, 50), (1, 50, 1), (1, 28, 28), (2, 1, 1), (1, 2, 3), (3, 33, 64)]
 
@@ -96,13 +96,13 @@ def test_swap_takes_the_value_of_another_row():
 @pytest.mark.parametrize("shape", SIZES)
 def test_warp_of_no_strength_is_the_identity(shape):
     u = torch.rand(4, *shape, dtype=torch.float64)
-    assert_close(Warp(0, 0, 0, 0)(u), u, rtol=0, atol=1e-6)
+    assert_close(Warp()(u), u, rtol=0, atol=1e-6)
 
 
 def test_warp_does_not_mix_rows():
     u = torch.zeros(6, 1, 8, 8)
     u[3] = torch.rand(1, 8, 8)
-    out = Warp()(u)
+    out = affine()(u)
     assert out[3].abs().sum() > 0
     assert out[[0, 1, 2, 4, 5]].abs().sum() == 0
 
@@ -118,17 +118,17 @@ def test_warp_turns_by_the_angle_and_moves_by_the_share_of_the_side():
         mass = out.sum((1, 2))
         return (out * rows).sum((1, 2)) / mass, (out * columns).sum((1, 2)) / mass
 
-    y, x = dot(Warp(shift=0, rotation=0.5, scale=0, shear=0))
+    y, x = dot(Warp(rotation=0.5))
     assert_close((y.square() + x.square()).sqrt(), torch.full_like(x, 20), rtol=0.03, atol=0)
     assert_close(torch.atan2(y, x).abs().max().item(), 0.5, rtol=0.05, atol=0)
-    y, x = dot(Warp(shift=0.1, rotation=0, scale=0, shear=0))
+    y, x = dot(Warp(shift=0.1))
     assert_close(y.abs().max().item(), 4.1, rtol=0.05, atol=0)
     assert_close((x - 20).abs().max().item(), 8.1, rtol=0.05, atol=0)
 
 
 def test_warp_bends_by_the_given_deviation_and_fills_with_the_darkest_value():
     ramp = torch.linspace(-2, 2, 20, dtype=torch.float64).expand(2000, 1, 20, 20)  # 4 / 19 a pixel, to the right
-    moved = (Warp(0, 0, 0, 0, bend=0.05)(ramp) - ramp)[:, 0, 10, 10] / (4 / 19)
+    moved = (Warp(bend=0.05)(ramp) - ramp)[:, 0, 10, 10] / (4 / 19)
     # at the centre the displacement is that of the middle knot: 5 % of 20 pixels
     assert_close(moved.std().item(), 1.0, rtol=0.06, atol=0)
     out = Warp(shift=1.0)(ramp)
@@ -140,9 +140,29 @@ def test_make_corruption():
     assert make_corruption(None) is None
     own = partial(torch.mul, other=2)
     assert make_corruption(own) is own
-    assert set(CORRUPTIONS) == {"noise", "mask", "swap", "affine", "elastic"}
-    for name in ("affine", "elastic"):
+    assert set(CORRUPTIONS) == {"noise", "mask", "swap", "affine", "elastic", "flip"}
+    for name in ("affine", "elastic", "flip"):
         with pytest.raises(ValueError, match=f"'{name}' warps images, but image_shape is None"):
             make_corruption(name)
     with pytest.raises(ValueError, match="'jitter' is not one of"):
         make_corruption("jitter")
+    with pytest.raises(ValueError, match="the strength of 'mask' must lie between 0 and 1"):
+        make_corruption({"mask": 3})
+
+
+def test_several_corruptions_in_turn_with_their_strengths():
+    u = torch.rand(300, 1, 8, 8) + 1
+    assert_close(make_corruption(["noise"])(u).sub(u).std(), torch.tensor(0.5), rtol=0.05, atol=0)
+    chain = make_corruption({"flip": 1.0, "affine": 0.0, "mask": 0.5}, (1, 8, 8))
+    out = chain(u)
+    kept = out != 0
+    assert_close(kept.float().mean(), torch.tensor(0.5), rtol=0, atol=0.02)
+    assert_close(out[kept], u.flip(3)[kept], rtol=0, atol=1e-5)
+
+
+def test_flip_mirrors_half_of_the_images():
+    u = torch.rand(2000, 3, 4, 5)
+    out = CORRUPTIONS["flip"]()(u)
+    flipped = (out == u.flip(3)).all((1, 2, 3))
+    assert_close(out[~flipped], u[~flipped])
+    assert_close(flipped.float().mean(), torch.tensor(0.5), rtol=0, atol=0.05)

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from common import ESTIMATORS, small
+from common import NETS, small
 from numpy.testing import assert_allclose, assert_array_equal
 from skorch.callbacks import Callback, LRScheduler
 
@@ -13,7 +13,7 @@ from sklatent import AutoencoderTransformer, VAETransformer
 from sklatent._callbacks import WarmUpCosine
 from sklatent._training import Batches, Rows
 
-every = pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)
+every = pytest.mark.parametrize("cls", NETS, ids=lambda cls: cls.__name__)
 
 
 def weights(estimator):

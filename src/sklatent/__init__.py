@@ -1,15 +1,20 @@
 """Deep features and likelihoods inside scikit-learn."""
 
 from ._autoencoder import AutoencoderTransformer
+from ._classifier import EncoderClassifier
 from ._display import (
     HistoryDisplay,
     LatentSpaceDisplay,
     ReconstructionDisplay,
     SampleDisplay,
+    ScoreFeaturesDisplay,
     ScoreHistogramDisplay,
     ScoreMapDisplay,
 )
+from ._label_spreading import GraphLabelSpreading
+from ._labels import LabeledKFold
 from ._made import MADEDensity
+from ._outlier import DensityOutlierDetector
 from ._pixelcnn import PixelCNNDensity
 from ._pixelrnn import PixelRNNDensity
 from ._vae import VAETransformer
@@ -17,13 +22,18 @@ from ._vae import VAETransformer
 __version__ = "0.1.0"
 __all__ = [
     "AutoencoderTransformer",
+    "DensityOutlierDetector",
+    "EncoderClassifier",
+    "GraphLabelSpreading",
     "HistoryDisplay",
+    "LabeledKFold",
     "LatentSpaceDisplay",
     "MADEDensity",
     "PixelCNNDensity",
     "PixelRNNDensity",
     "ReconstructionDisplay",
     "SampleDisplay",
+    "ScoreFeaturesDisplay",
     "ScoreHistogramDisplay",
     "ScoreMapDisplay",
     "VAETransformer",

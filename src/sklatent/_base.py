@@ -1,8 +1,8 @@
 """What all estimators share: training parameters, validation, ``fit``, persistence. ``fit`` is written once, here.
 
-An estimator adds four things: ``_spec()``, what its parameters say of the module, and ``_learn(X)``, what the rows
-say of it before any training (scaling, levels), both dicts of plain values; ``_build(spec)``, the module that the
-two make; and its public verbs.
+An unsupervised estimator adds four things: ``_spec()``, what its parameters say of the module, and ``_learn(X)``, what
+the rows say of it before any training (scaling, levels), both dicts of plain values; ``_build(spec)``, the module that
+the two make; and its public verbs.
 """
 
 import copy
@@ -50,7 +50,7 @@ def check_widths(hidden_layer_sizes):
 
 
 class TorchEstimator(BaseEstimator):
-    """Base of all estimators; holds a fitted skorch net, ``net_``, and never a tensor in its pickled state."""
+    """Base of all that hold a fitted skorch net, ``net_``, and never a tensor in their pickled state."""
 
     _parameter_constraints = {
         "image_shape": ["array-like", None],
@@ -62,7 +62,6 @@ class TorchEstimator(BaseEstimator):
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
-        "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "callbacks": [list, None],
@@ -75,95 +74,19 @@ class TorchEstimator(BaseEstimator):
         """Store the arguments of ``__init__`` under their names; it does nothing else."""
         vars(self).update((name, value) for name, value in arguments.items() if name not in ("self", "__class__"))
 
-    # -- fit -----------------------------------------------------------------------------------------------
+    # -- training --------------------------------------------------------------------------------------------
 
-    def fit(self, X, y=None):
-        """Fit the model to X.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows. float64, float32 and integers (``uint8`` images), memmaps too, are kept as they are until a batch
-            is on its device; other dtypes become float64.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : object
-
-        Raises
-        ------
-        ValueError
-            If X or a parameter is not valid, or if the loss stops being finite.
-        """
-        self._validate_params()
-        X = self._check_rows(X, reset=not (self.warm_start and self._is_fitted()))
-        seed = fresh_seed(self.random_state)
-        valid = self._validation_rows(len(X), seed)
-        self._prepare(X, seed, resume=self.warm_start)
-        self._train(
-            X, seed, n_epochs=self.max_iter, valid=valid, patience=self.n_iter_no_change, tol=self.tol,
-            callbacks=[*self._callbacks(), *copy.deepcopy(self.callbacks or [])],
-        )  # fmt: skip
-        return self
-
-    def partial_fit(self, X, y=None):
-        """Train for one pass over the rows of X.
-
-        The first call learns the scaling (or binning) from its rows; later calls keep it. The learning rate is
-        constant, and there is no early stopping.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : object
-        """
-        self._validate_params()
-        first = not self._is_fitted()
-        X = self._check_rows(X, reset=first)
-        seed = fresh_seed(self.random_state)
-        if not first:
-            seed = (seed + self.n_iter_) % 2**31  # not the same shuffle in every call
-        self._prepare(X, seed, resume=True)
-        self._train(X, seed, n_epochs=1, schedule=False, callbacks=copy.deepcopy(self.callbacks or []))
-        return self
-
-    def _prepare(self, X, seed, *, resume):
-        """Build the net, or go on with the one there is if ``resume``."""
-        spec = self._spec()
-        if resume and self._is_fitted():
-            changed = sorted(key for key in spec if spec[key] != self._fitted_spec[key])
-            if check_image_shape(self.image_shape, self.n_features_in_) != self.image_shape_:
-                changed.append("image_shape")
-            if changed:
-                raise ValueError(
-                    f"Training cannot go on with the fitted net: {', '.join(changed)} changed since. Set "
-                    "warm_start=False and call fit to start anew."
-                )
-            return
-        vars(self).pop("net_", None)  # what fails below leaves the estimator unfitted
-        device = _training.resolve_device(self.device)
-        spec |= self._learn(X) | {"seed": seed}
-        with _training.seeded(seed, device):
-            self.net_ = self._make_net(self._build(spec), device)
-        self._fitted_spec, self.n_iter_, self.history_ = spec, 0, []
-
-    def _train(self, X, seed, **options):
+    def _train(self, rows, seed, *, after=None, **options):
+        """Train ``net_`` on ``rows``, then call ``after``; a failure leaves the estimator unfitted."""
         net = self.net_
         n_before = len(net.history)
         net.set_params(batch_size=self.batch_size, lr=self.learning_rate, precision=self.precision)
         for group in net.optimizer_.param_groups:  # set_params would start the optimizer anew
             group["weight_decay"] = self.weight_decay
         try:
-            _training.train(net, X, seed, verbose=self.verbose, **options)
-            if self.n_iter_ == 0 or len(X) >= FEWEST_ROWS:  # else less telling than what came before
-                self._after_training(X)
+            _training.train(net, rows, seed, verbose=self.verbose, **options)
+            if after is not None:
+                after()
         except BaseException:
             del self.net_
             raise
@@ -181,14 +104,12 @@ class TorchEstimator(BaseEstimator):
             weight_decay=self.weight_decay,
             precision=self.precision,
             compile=self.compile,
+            rates=self._rates(),
         )
 
-    def _callbacks(self):
-        """Callbacks of the model's own for ``fit``."""
-        return []
-
-    def _after_training(self, X):
-        """Fitted attributes that need the trained net, from the rows that it was trained on."""
+    def _rates(self):
+        """What the learning rate of some parameters is multiplied by: pattern of names -> factor."""
+        return {}
 
     # -- validation ----------------------------------------------------------------------------------------
 
@@ -209,9 +130,9 @@ class TorchEstimator(BaseEstimator):
         return X
 
     def _validation_rows(self, n, seed):
-        """Indices of the rows kept apart for early stopping, or None."""
+        """Indices of the rows kept apart for early stopping, none without it."""
         if not self.early_stopping:
-            return None
+            return np.arange(0)
         n_valid = math.ceil(self.validation_fraction * n)
         if n_valid >= n:
             raise ValueError(
@@ -260,6 +181,104 @@ class TorchEstimator(BaseEstimator):
         module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
         self.net_ = self._make_net(module, device)
         self.net_.module_.eval()
+
+
+class UnsupervisedEstimator(TorchEstimator):
+    """Base of all that are trained on rows alone."""
+
+    _parameter_constraints = {**TorchEstimator._parameter_constraints, "warm_start": ["boolean"]}
+
+    def fit(self, X, y=None):
+        """Fit the model to X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows. float64, float32 and integers (``uint8`` images), memmaps too, are kept as they are until a batch
+            is on its device; other dtypes become float64.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not valid, or if the loss stops being finite.
+        """
+        self._validate_params()
+        X = self._check_rows(X, reset=not (self.warm_start and self._is_fitted()))
+        seed = fresh_seed(self.random_state)
+        apart = self._validation_rows(len(X), seed)
+        self._prepare(X, seed, resume=self.warm_start)
+        self._train_on(
+            X, seed, np.setdiff1d(np.arange(len(X)), apart), n_epochs=self.max_iter, patience=self.n_iter_no_change,
+            valid=_training.Rows(X, apart) if len(apart) else None, tol=self.tol,
+            callbacks=[*self._callbacks(), *copy.deepcopy(self.callbacks or [])],
+        )  # fmt: skip
+        return self
+
+    def partial_fit(self, X, y=None):
+        """Train for one pass over the rows of X.
+
+        The first call learns the scaling (or binning) from its rows; later calls keep it. The learning rate is
+        constant, and there is no early stopping.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        self._validate_params()
+        first = not self._is_fitted()
+        X = self._check_rows(X, reset=first)
+        seed = fresh_seed(self.random_state)
+        if not first:
+            seed = (seed + self.n_iter_) % 2**31  # not the same shuffle in every call
+        self._prepare(X, seed, resume=True)
+        self._train_on(X, seed, n_epochs=1, schedule=False, callbacks=copy.deepcopy(self.callbacks or []))
+        return self
+
+    def _train_on(self, X, seed, index=None, **options):
+        def after():
+            if self.n_iter_ == 0 or len(X) >= FEWEST_ROWS:  # else less telling than what came before
+                self._after_training(X)
+
+        self._train(_training.Rows(X, index), seed, after=after, **options)
+
+    def _prepare(self, X, seed, *, resume):
+        """Build the net, or go on with the one there is if ``resume``."""
+        spec = self._spec()
+        if resume and self._is_fitted():
+            changed = sorted(key for key in spec if spec[key] != self._fitted_spec[key])
+            if check_image_shape(self.image_shape, self.n_features_in_) != self.image_shape_:
+                changed.append("image_shape")
+            if changed:
+                raise ValueError(
+                    f"Training cannot go on with the fitted net: {', '.join(changed)} changed since. Set "
+                    "warm_start=False and call fit to start anew."
+                )
+            return
+        vars(self).pop("net_", None)  # what fails below leaves the estimator unfitted
+        device = _training.resolve_device(self.device)
+        spec |= self._learn(X) | {"seed": seed}
+        with _training.seeded(seed, device):
+            self.net_ = self._make_net(self._build(spec), device)
+        self._fitted_spec, self.n_iter_, self.history_ = spec, 0, []
+
+    def _callbacks(self):
+        """Callbacks of the model's own for ``fit``."""
+        return []
+
+    def _after_training(self, X):
+        """Fitted attributes that need the trained net, from the rows that it was trained on."""
 
 
 class DensityMethods:

@@ -54,7 +54,7 @@ class WarmUpCosine(Callback):
     def on_batch_begin(self, net, training=False, **kwargs):
         if training:
             for group in net.optimizer_.param_groups:
-                group["lr"] = net.lr * self.rate(self.step_)
+                group["lr"] = net.lr * group.get("rate", 1.0) * self.rate(self.step_)
             self.step_ += 1
 
 
@@ -73,6 +73,23 @@ class LinearWarmUp(Callback):
 
     def on_train_end(self, net, **kwargs):
         setattr(net.module_, self.attribute, 1.0)
+
+
+class Freeze(Callback):
+    """Leave a part of the module as it is for the first ``n_epochs`` epochs."""
+
+    def __init__(self, part, n_epochs):
+        self.part, self.n_epochs = part, n_epochs
+
+    def on_train_begin(self, net, **kwargs):
+        self.epoch_ = 0
+
+    def on_epoch_begin(self, net, **kwargs):
+        getattr(net.module_, self.part).requires_grad_(self.epoch_ >= self.n_epochs)
+        self.epoch_ += 1
+
+    def on_train_end(self, net, **kwargs):
+        getattr(net.module_, self.part).requires_grad_(True)
 
 
 class WeightAverage(Callback):

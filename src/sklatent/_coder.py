@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from . import _training
-from ._base import TorchEstimator, check_widths
+from ._base import UnsupervisedEstimator, check_widths
 from ._nn import builders
 from ._nn.corruption import CORRUPTIONS, make_corruption
 from ._nn.scaling import Affine, fill
@@ -17,16 +17,16 @@ from ._nn.scaling import Affine, fill
 MAX_COMPONENTS = 32  # of n_components=None
 
 
-class CoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
+class CoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, UnsupervisedEstimator):
     """What the encoder-decoder transformers share."""
 
     _parameter_constraints = {
-        **TorchEstimator._parameter_constraints,
+        **UnsupervisedEstimator._parameter_constraints,
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "architecture": [StrOptions({"auto", "mlp", "conv"}), callable],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
         "activation": [StrOptions(set(builders.ACTIVATIONS))],
-        "corruption": [StrOptions(set(CORRUPTIONS)), callable, None],
+        "corruption": [StrOptions(set(CORRUPTIONS)), list, tuple, dict, callable, None],
     }
 
     def transform(self, X):

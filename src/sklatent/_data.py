@@ -79,6 +79,16 @@ def is_whole(X):
     return X.dtype.kind in "iub" or all(np.array_equal(chunk, np.rint(chunk)) for chunk in _chunks(X))
 
 
+def check_whole(X, name):
+    """Raise if X holds anything but whole numbers, which are all that the estimator ``name`` was fitted on."""
+    if not is_whole(X):
+        other = X[np.rint(X) != X]
+        raise ValueError(
+            f"This {name} was fitted on whole numbers, but X holds others, such as {other[0]:g}. "
+            "Round X, or fit on real values."
+        )
+
+
 def n_whole_levels(X):
     """How many levels whole-numbered rows span, in the feature of the widest range; None for real values."""
     low, high = _range(X)

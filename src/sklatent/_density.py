@@ -9,9 +9,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import _training
-from ._base import SampleMethods, TorchEstimator, fresh_seed
+from ._base import SampleMethods, UnsupervisedEstimator, fresh_seed
 from ._callbacks import WeightAverage
-from ._data import is_whole, learn_levels
+from ._data import check_whole, learn_levels
 from ._nn.autoregressive import AutoregressiveModel
 from ._nn.likelihoods import LEVEL_LIKELIHOODS
 from ._nn.scaling import Levels, fill
@@ -20,14 +20,14 @@ ROWS_FOR_SCALE = 200  # of the features of ``transform``
 
 
 class AutoregressiveDensity(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, SampleMethods, DensityMixin, TorchEstimator
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, SampleMethods, DensityMixin, UnsupervisedEstimator
 ):
     """Exact log-likelihoods, samples, completions and features of a model p(x) = prod_i p(x_i | what comes before)."""
 
     _core = None  # the class of the net: PixelCNN or PixelRNN
     _core_options = ()  # parameters that it takes as they are
     _parameter_constraints = {
-        **TorchEstimator._parameter_constraints,
+        **UnsupervisedEstimator._parameter_constraints,
         "likelihood": [StrOptions(set(LEVEL_LIKELIHOODS))],
         "n_levels": [Interval(Integral, 2, None, closed="left"), None],
         "feature_layer": [Interval(Integral, 0, None, closed="left"), None],
@@ -149,12 +149,8 @@ class AutoregressiveDensity(
         return X
 
     def _check_whole(self, X):
-        if self._fitted_spec.get("whole") and not is_whole(X):
-            other = X[np.rint(X) != X]
-            raise ValueError(
-                f"This {type(self).__name__} was fitted on whole numbers, but X holds others, such as {other[0]:g}. "
-                "Round X, or fit on real values."
-            )
+        if self._fitted_spec.get("whole"):
+            check_whole(X, type(self).__name__)
 
     @property
     def n_levels_(self):

@@ -12,7 +12,9 @@ weight_decay : float, default={weight_decay}
 max_iter : int, default={max_iter}
     Number of epochs: passes over the rows.
 batch_size : int, default={batch_size}
-    Rows in a step of training; all rows if there are fewer.
+    Rows in a step of training; all rows if there are fewer."""
+
+EARLY_STOPPING = """\
 early_stopping : bool, default=False
     Keep ``validation_fraction`` of the rows apart, stop when their loss has not fallen by ``tol`` for
     ``n_iter_no_change`` epochs, and take the weights of the best epoch.
@@ -21,9 +23,13 @@ validation_fraction : float, default=0.1
 n_iter_no_change : int, default=10
     Epochs to wait; used only with ``early_stopping``.
 tol : float, default=1e-4
-    What counts as a fall of the loss of a row; used only with ``early_stopping``.
+    What counts as a fall of the loss of a row; used only with ``early_stopping``."""
+
+WARM_START = """\
 warm_start : bool, default=False
-    Let ``fit`` go on with the weights, the optimizer and the scaling of the last call.
+    Let ``fit`` go on with the weights, the optimizer and the scaling of the last call."""
+
+RUN = """\
 random_state : int, RandomState instance or None, default=None
     With an int, ``fit`` gives the same weights to the bit on one device. No global generator is moved, whatever
     is passed; None draws a seed from the system.
@@ -56,12 +62,16 @@ hidden_layer_sizes : tuple of int or None, default=None
     (256, 128) units, or (32, 64, 128, 256) channels.
 activation : {"relu", "tanh", "logistic", "identity"}, default="relu"
     Of the hidden layers.
-corruption : {"noise", "mask", "swap", "affine", "elastic"}, callable or None, default=None
+corruption : {"noise", "mask", "swap", "affine", "elastic", "flip"}, list or dict of these, callable or None, \
+default=None
     What is done to the rows that the encoder sees in training, while the clean row stays the target:
     ``"noise"`` adds Gaussian noise; ``"mask"`` blanks features, or patches of an image; ``"swap"`` puts in the
     same feature of another row, good for tables; ``"affine"`` shifts, turns, scales and shears an image, and so
-    makes codes that say what is shown, not how it lies; ``"elastic"`` also bends it. A callable maps a tensor
-    (n, *input_shape) in scaled units to one alike."""
+    makes codes that say what is shown, not how it lies; ``"elastic"`` also bends it; ``"flip"`` mirrors it left to
+    right. A list does several in turn; a dict also gives their strengths, as in ``{"elastic": 1.5, "mask": 0.3}``:
+    for ``"noise"`` the standard deviation (default 0.5), for ``"mask"`` (0.3), ``"swap"`` (0.25) and ``"flip"``
+    (0.5) the share, for the warps a factor (1). A callable maps a tensor (n, *input_shape) in scaled units to one
+    alike."""
 
 N_LEVELS = """\
 n_levels : int or None, default=None
@@ -101,7 +111,9 @@ TEXTS = {
     "n_levels": N_LEVELS,
     "likelihood": LIKELIHOOD,
     "density": DENSITY,
-    "training": TRAINING,
+    "training": "\n".join([TRAINING, EARLY_STOPPING, WARM_START, RUN]),
+    "early_stopping": EARLY_STOPPING,
+    "run": RUN,
     "attributes": ATTRIBUTES,
 }
 

@@ -70,18 +70,24 @@ def generator(seed, device):
 
 
 class Rows(torch.utils.data.Dataset):
-    """Rows of an array, or some of them, in the array's own dtype; only what is asked for is copied."""
+    """Rows of an array, or some of them, in the array's own dtype; only what is asked for is copied.
 
-    def __init__(self, X, index=None):
-        self.X = X
+    ``index`` may name a row more than once. ``targets``, one row for each row of X, are for modules whose ``forward``
+    takes them.
+    """
+
+    def __init__(self, X, index=None, targets=None):
+        self.X, self.targets = X, targets
         self.index = np.arange(len(X)) if index is None else index
 
     def __len__(self):
         return len(self.index)
 
     def __getitem__(self, i):
-        """One row, or an array of rows, as skorch's pair of data and target; there is no target."""
-        return torch.from_numpy(np.asarray(self.X[self.index[i]])), None
+        """One row, or an array of rows, as skorch's pair of data and target."""
+        rows = self.index[i]
+        target = None if self.targets is None else torch.from_numpy(np.asarray(self.targets[rows]))
+        return torch.from_numpy(np.asarray(self.X[rows])), target
 
 
 class Batches:
@@ -115,7 +121,7 @@ class StopTraining(Exception):
 
 
 class RowNet(NeuralNet):
-    """A skorch net for modules whose ``forward`` gives the loss of each row."""
+    """A skorch net for modules whose ``forward(x)``, or ``forward(x, target)``, gives the loss of each row."""
 
     def __init__(self, *args, precision="float32", **kwargs):
         super().__init__(*args, **kwargs)
@@ -125,21 +131,34 @@ class RowNet(NeuralNet):
     def _default_callbacks(self):
         return [("epoch_timer", EpochTimer())]
 
-    def infer(self, x, **fit_params):
+    def infer(self, x, target=None):
         x = x.to(self.device) if self.device.type != "mps" else x.float().to(self.device)
+        inputs = (x,) if target is None else (x, target.to(self.device))
         if self.precision == "float32":
-            return self.module_(x)
+            return self.module_(*inputs)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            return self.module_(x)
+            return self.module_(*inputs)
+
+    def train_step_single(self, batch, **fit_params):
+        step = self._step(batch, training=True)
+        step["loss"].backward()
+        return step
+
+    def validation_step(self, batch, **fit_params):
+        with torch.no_grad():
+            return self._step(batch, training=False)
+
+    def _step(self, batch, training):
+        """As skorch's, but the module sees the target."""
+        self._set_training(training)
+        losses = self.infer(*batch)
+        return {"loss": self.criterion_(losses, None), "y_pred": losses}
 
     def notify(self, method_name, **cb_kwargs):
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as stop:
             raise StopTraining from stop
-
-    def get_loss(self, y_pred, y_true, *args, **kwargs):
-        return self.criterion_(y_pred, None)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """As skorch's, but the loss stays on its device until the epoch is over, and must be finite."""
@@ -163,8 +182,13 @@ class RowNet(NeuralNet):
         self.history.record(prefix + "_loss", loss)
 
 
-def make_net(module, device, *, batch_size, learning_rate, weight_decay, precision="float32", compile=False):
-    """An initialised skorch net around a module; its optimizer lives as long as the net does."""
+def make_net(
+    module, device, *, batch_size, learning_rate, weight_decay, precision="float32", compile=False, rates=None
+):
+    """An initialised skorch net around a module; its optimizer lives as long as the net does.
+
+    ``rates`` maps patterns of parameter names to what their learning rate is multiplied by.
+    """
     module = place(module, device)
     if compile:
         module.compile()  # in place: torch.compile(module) would rename every weight
@@ -174,6 +198,7 @@ def make_net(module, device, *, batch_size, learning_rate, weight_decay, precisi
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=weight_decay,
         optimizer__fused=device.type in ("cpu", "cuda"),
+        optimizer__param_groups=[(pattern, {"rate": rate}) for pattern, rate in (rates or {}).items()],
         lr=learning_rate,
         batch_size=batch_size,
         iterator_train=Batches,
@@ -186,18 +211,16 @@ def make_net(module, device, *, batch_size, learning_rate, weight_decay, precisi
     ).initialize()
 
 
-def train(net, X, seed, *, n_epochs, valid=None, patience=None, tol=0.0, schedule=True, callbacks=(), verbose=0):
-    """Train in place. ``valid``: indices of the rows kept apart, whose loss ends training and picks the weights.
+def train(net, rows, seed, *, n_epochs, valid=None, patience=None, tol=0.0, schedule=True, callbacks=(), verbose=0):
+    """Train in place on ``rows``. The loss of the rows ``valid`` ends training and picks the weights.
 
     Raises ValueError if the loss stops being finite. A callback may end training as skorch's do, by a
     KeyboardInterrupt; one that comes from the keyboard passes through.
     """
-    rows = Rows(X)
     net.set_params(train_split=None, max_epochs=n_epochs)
     ours = []
     if valid is not None:
-        rows = Rows(X, np.setdiff1d(np.arange(len(X)), valid))
-        net.set_params(train_split=predefined_split(Rows(X, valid)))
+        net.set_params(train_split=predefined_split(valid))
         options = {"threshold_mode": "abs", "load_best": True, "sink": _silent}
         ours.append(EarlyStopping(patience=patience, threshold=tol, **options))
     if schedule and not any(isinstance(_named(0, callback)[1], LRScheduler) for callback in callbacks):
@@ -205,7 +228,7 @@ def train(net, X, seed, *, n_epochs, valid=None, patience=None, tol=0.0, schedul
     if verbose:
         ours.append(Progress())
     for group in net.optimizer_.param_groups:  # a schedule that ran before has left its last rate here
-        group["lr"] = net.lr
+        group["lr"] = net.lr * group.get("rate", 1.0)
     net.callbacks = [_named(i, callback) for i, callback in enumerate([*callbacks, *ours])]
     net.initialize_callbacks()
     with seeded(seed, torch.device(net.device)):

@@ -1,14 +1,13 @@
 """Corruptions for denoising: the encoder sees the corrupted row, the clean row is the target.
 
 Each maps a batch in scaled units, (n, *shape), to one alike, and draws from torch's global generator, which
-training seeds. Strengths are relative to the scaled units or to the image, so that defaults carry over.
+training seeds. Each takes a number, its strength, relative to the scaled units or to the image: defaults carry over.
 
 References: P. Vincent, H. Larochelle, Y. Bengio, P.-A. Manzagol, "Extracting and composing robust features
 with denoising autoencoders", 2008.
 """
 
 import math
-from functools import partial
 
 import torch
 from torch.nn import functional as F
@@ -61,6 +60,16 @@ class Swap:
         return torch.where(torch.rand_like(u) < self.fraction, other, u)
 
 
+class Flip:
+    """Mirror an image left to right, with probability ``fraction``."""
+
+    def __init__(self, fraction=0.5):
+        self.fraction = fraction
+
+    def __call__(self, u):  # (n, c, h, w)
+        return torch.where(torch.rand_like(u[:, :1, :1, :1]) < self.fraction, u.flip(3), u)
+
+
 class Warp:
     """A random affine map per image: shift, rotation, scale and shear, each uniform within +- its strength.
 
@@ -70,7 +79,7 @@ class Warp:
     comes in from outside has the image's darkest value: repeating the edge would smear what touches it.
     """
 
-    def __init__(self, shift=0.125, rotation=math.pi / 12, scale=0.1, shear=0.15, bend=0.0):
+    def __init__(self, shift=0.0, rotation=0.0, scale=0.0, shear=0.0, bend=0.0):
         self.shift, self.rotation, self.scale, self.shear, self.bend = shift, rotation, scale, shear, bend
 
     def __call__(self, u):  # (n, c, h, w)
@@ -97,18 +106,60 @@ class Warp:
         return torch.stack([first, second], 1)
 
 
-CORRUPTIONS = {"noise": Noise, "mask": Mask, "swap": Swap, "affine": Warp, "elastic": partial(Warp, bend=0.05)}
+def affine(strength=1.0, bend=0.0):
+    """Shifts of up to 1/8 of the side, 15 degrees, 10 % of the size, and a shear of 0.15, times ``strength``."""
+    return Warp(0.125 * strength, math.pi / 12 * strength, 0.1 * strength, 0.15 * strength, bend)
+
+
+def elastic(strength=1.0):
+    """The same, and a smooth bend of 5 % of the side, times ``strength``."""
+    return affine(strength, bend=0.05 * strength)
+
+
+class Chain:
+    """One corruption after the other."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def __call__(self, u):
+        for step in self.steps:
+            u = step(u)
+        return u
+
+
+CORRUPTIONS = {"noise": Noise, "mask": Mask, "swap": Swap, "affine": affine, "elastic": elastic, "flip": Flip}
+OF_IMAGES = ("affine", "elastic", "flip")
 
 
 def make_corruption(corruption, image_shape=None):
-    """The callable for a name, a callable as it is, None for None."""
+    """The callable for a name, for several (a sequence) or for several with their strengths (a dict).
+
+    A callable comes back as it is, as does None.
+    """
     if corruption is None or callable(corruption):
         return corruption
-    if corruption not in CORRUPTIONS:
-        raise ValueError(f"corruption={corruption!r} is not one of {sorted(CORRUPTIONS)}, a callable or None.")
-    if corruption in ("affine", "elastic") and image_shape is None:
-        raise ValueError(
-            f"corruption={corruption!r} warps images, but image_shape is None. Pass the (channels, height, width) "
-            "that the rows were flattened from, or use corruption='swap'."
-        )
-    return CORRUPTIONS[corruption]()
+    if isinstance(corruption, str):
+        corruption = [corruption]
+    steps = []
+    for name in corruption:
+        if name not in CORRUPTIONS:
+            raise ValueError(f"corruption={name!r} is not one of {sorted(CORRUPTIONS)}, a callable or None.")
+        if name in OF_IMAGES and image_shape is None:
+            raise ValueError(
+                f"corruption={name!r} warps images, but image_shape is None. Pass the (channels, height, width) "
+                "that the rows were flattened from, or use corruption='swap'."
+            )
+        steps.append(CORRUPTIONS[name](*_strength(name, corruption)))
+    return steps[0] if len(steps) == 1 else Chain(steps)
+
+
+def _strength(name, corruption):
+    """The strength given for a name, as a list of one; an empty list where there is none."""
+    if not isinstance(corruption, dict):
+        return []
+    strength = corruption[name]
+    most = math.inf if name in ("noise", "affine", "elastic") else 1
+    if not isinstance(strength, int | float) or not 0 <= strength <= most:
+        raise ValueError(f"corruption={corruption!r}: the strength of {name!r} must lie between 0 and {most}.")
+    return [strength]

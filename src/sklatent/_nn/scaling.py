@@ -85,6 +85,10 @@ class Levels(nn.Module):
         within = self.width * torch.rand(levels.shape, generator=generator, device=device, dtype=dtype)
         return self.lower + levels.to(dtype) * self.width + (within.floor() if self.whole else within)
 
+    def middle(self, level):  # int -> (d,)
+        """The mean of what ``values`` draws for a level of each feature."""
+        return self.lower + (level + 0.5) * self.width - (0.5 if self.whole else 0.0)
+
     def log_width(self):  # (d,)
         return self.width.log()
 

@@ -1,0 +1,392 @@
+"""The classifier that fine-tunes an encoder, with the help of unlabelled rows."""
+
+import copy
+import math
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from . import _training
+from ._autoencoder import AutoencoderTransformer
+from ._base import DTYPES, TorchEstimator, fresh_seed
+from ._callbacks import Freeze, WeightAverage
+from ._coder import CoderTransformer
+from ._docs import fill_doc
+from ._label_spreading import GraphLabelSpreading, compare_with_pca
+from ._labels import UNLABELLED, encode_labels
+from ._nn.classifier import Classifier
+from ._nn.corruption import CORRUPTIONS, make_corruption
+from ._pseudo_labels import class_weights, one_hot, pseudo_labels, with_labels_repeated
+
+STEPS = 600  # of max_iter=None, at least one epoch
+STEPS_OF_PRETRAINING = 1000  # of the encoder of encoder=None, at least three epochs
+IMAGE_AUGMENTATION, TABLE_AUGMENTATION = {"affine": 1.4}, {"mask": 0.3}  # of augmentation="auto"
+MOST_EPOCHS = 100  # of either
+
+
+@fill_doc
+class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, TorchEstimator):
+    r"""Fine-tune an encoder to classify, from few labels and many rows without any.
+
+    The encoder is trained on all rows, without labels. If some rows are unlabelled (``y == -1``), the labels are then
+    spread over a graph of its codes; a net, the encoder and a linear head, learns what the graph says of augmented
+    rows; and the labels are spread anew over the graph of the codes that it now gives, which is what predicts.
+    Each row i of a batch adds
+
+    .. math:: -w_i \, \log p(c_i \mid \tilde x_i)
+
+    to the loss, with :math:`\tilde x` the augmented row, c its label or the class that the graph finds most likely,
+    and w how sure of it the graph is: 1 minus the entropy of its distribution over the largest entropy there is,
+    divided by the mean of that over the rows. Labelled rows have weight 1 and are shown so often that they make up a
+    fifth of the rows. Without unlabelled rows it is ordinary fine-tuning, and the net predicts.
+
+    Parameters
+    ----------
+    encoder : AutoencoderTransformer, VAETransformer, FrozenEstimator or None, default=None
+        A clone of it is fitted to all rows; in a ``FrozenEstimator`` it is fitted already, and stays as it is. None
+        is an autoencoder of 64 codes: convolutional, and shown warped images with patches masked, if ``image_shape``
+        is given; else dense, and shown rows in which features are swapped.
+    image_shape : tuple of int or None, default=None
+        Of the rows, for ``encoder=None``; see there.
+    graph : GraphLabelSpreading or None, default=None
+        What spreads the labels over the codes. None is ``GraphLabelSpreading()``.
+    n_rounds : int, default={n_rounds}
+        How often the net learns from the graph, and the graph is made anew from its codes.
+    augmentation : "auto", name, list, dict, callable or None, default="auto"
+        What is done to the rows that the net sees in training, in the terms of ``corruption`` of the encoders.
+        ``"auto"`` warps images and masks features of tables.
+    mixup : float or None, default=None
+        Pairs of rows and their labels are mixed in shares from Beta(mixup, mixup); 0 mixes nothing. None is 0 for
+        images and 1 for tables.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the loss, as in scikit-learn.
+    freeze : int, default=0
+        Epochs in which only the head is trained, before the encoder is too.
+    encoder_learning_rate : float, default={encoder_learning_rate}
+        Of the encoder.
+    learning_rate : float, default={learning_rate}
+        Of the head. Both rise over the first 3 % of the steps and then fall to 0 as a cosine.
+    weight_decay : float, default={weight_decay}
+        Decoupled weight decay of AdamW.
+    ema_decay : float, default={ema_decay}
+        Decay of an exponential moving average of the weights over the steps, which then takes their place. 0: none.
+    max_iter : int or None, default=None
+        Epochs of each round. None: as many as make about 600 steps, from 1 to 100.
+    batch_size : int, default={batch_size}
+        Rows in a step of training; all rows if there are fewer.
+    {early_stopping}
+    {run}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    encoder_ : AutoencoderTransformer or VAETransformer
+        As it was before it was fine-tuned.
+    graph_ : GraphLabelSpreading
+        Fitted to the codes of the last round; only if there were unlabelled rows, as the next three.
+    label_distributions_ : ndarray of shape (n_samples, n_classes), float64
+        Of the rows of ``fit``.
+    transduction_ : ndarray of shape (n_samples,)
+        The class of each row of ``fit``: the given one, or else the most likely.
+    agreement_ : dict or None
+        ``{"codes": a, "pca": b}``: the share of the labels found when they are held out in turn and spread from the
+        others, over the codes of ``encoder_`` and over those of a PCA, on up to 3,000 rows; None if a class has
+        one label. ``fit`` warns where the codes do worse.
+    {attributes}
+
+    See Also
+    --------
+    GraphLabelSpreading : The graph alone, behind any transformer.
+    LabeledKFold : Folds for cross-validation over rows of which some have no label.
+    sklearn.semi_supervised.SelfTrainingClassifier : Grows the labelled rows by any classifier's own predictions.
+
+    Notes
+    -----
+    A y of -1 and 1 alone is the binary coding, in which -1 is a class. Pretraining and the graph treat all rows of
+    ``fit``: what is to be a fair test must not be among them.
+
+    References
+    ----------
+    A. Iscen, G. Tolias, Y. Avrithis, O. Chum, "Label propagation for deep semi-supervised learning", 2019 (graph and
+    net in turns, weights by entropy).
+
+    G. E. Hinton, R. R. Salakhutdinov, "Reducing the dimensionality of data with neural networks", 2006 (pretrained
+    autoencoders, fine-tuned).
+
+    H. Zhang, M. Cisse, Y. N. Dauphin, D. Lopez-Paz, "mixup: Beyond empirical risk minimization", 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklatent import EncoderClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> few = np.where(np.arange(len(y)) < 50, y, -1)
+    >>> classifier = EncoderClassifier(image_shape=(8, 8), random_state=0).fit(X, few)
+    >>> bool(np.mean(classifier.transduction_ == y) > 0.9)
+    True
+    """
+
+    _parameter_constraints = {
+        **TorchEstimator._parameter_constraints,
+        "encoder": [HasMethods(["fit", "transform"]), None],
+        "graph": [GraphLabelSpreading, None],
+        "n_rounds": [Interval(Integral, 0, None, closed="left")],
+        "augmentation": [StrOptions({"auto"} | set(CORRUPTIONS)), list, tuple, dict, callable, None],
+        "mixup": [Interval(Real, 0, None, closed="left"), None],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "freeze": [Interval(Integral, 0, None, closed="left")],
+        "encoder_learning_rate": [Interval(Real, 0, None, closed="left")],
+        "ema_decay": [Interval(Real, 0, 1, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def __init__(
+        self,
+        encoder=None,
+        *,
+        image_shape=None,
+        graph=None,
+        n_rounds=1,
+        augmentation="auto",
+        mixup=None,
+        class_weight=None,
+        freeze=0,
+        encoder_learning_rate=1e-3,
+        learning_rate=3e-3,
+        weight_decay=5e-4,
+        ema_decay=0.99,
+        max_iter=None,
+        batch_size=320,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        random_state=None,
+        verbose=0,
+        callbacks=None,
+        device="auto",
+        precision="float32",
+        compile=False,
+    ):
+        self._store(locals())
+
+    def fit(self, X, y):
+        """Train the encoder on all rows, and the classifier on what the labelled ones say of them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows; dtypes are kept as the encoders keep them.
+        y : array-like of shape (n_samples,)
+            Classes; -1 marks an unlabelled row. Strings beside -1 take ``dtype=object``.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        TypeError
+            If ``encoder`` is none of this library's with an encoder and a decoder.
+        ValueError
+            If no row has a label, if labels are real numbers, or if the loss stops being finite.
+        """
+        self._validate_params()
+        self._forget()
+        X, y = validate_data(self, X, y, dtype=DTYPES, order=None)
+        self.classes_, codes = encode_labels(y)
+        seed = fresh_seed(self.random_state)
+        self.encoder_ = self._fitted_encoder(X, seed)
+        self.image_shape_ = self.encoder_.image_shape_
+        self._start_net(seed)
+        known, apart = self._labels_apart(codes, seed)
+        weights = class_weights(self.class_weight, self.classes_, codes)
+        if (codes == UNLABELLED).any():
+            self._fit_rounds(X, known, codes, apart, weights, seed)
+        else:
+            self._fine_tune(X, one_hot(codes, weights), np.flatnonzero(known != UNLABELLED), apart, seed)
+        return self
+
+    def predict_proba(self, X):
+        """Class probabilities: the vote of the neighbours in the graph, or without unlabelled rows the net's.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes), float64
+        """
+        if hasattr(self, "graph_"):
+            return self.graph_.predict_proba(self.transform(X))
+        return self._apply(lambda module, x: module.log_proba(x).double().softmax(1), X)
+
+    def predict(self, X):
+        """The most likely class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+        """
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
+
+    def transform(self, X):
+        """Codes of the rows by the fine-tuned encoder.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components), float32
+        """
+        return self._apply(lambda module, x: module.encode(x).float(), X)
+
+    # -- the steps of fit ------------------------------------------------------------------------------------
+
+    def _forget(self):
+        for name in ("net_", "graph_", "transduction_", "label_distributions_"):
+            vars(self).pop(name, None)
+
+    def _default_encoder(self, n):
+        n_epochs = _epochs(STEPS_OF_PRETRAINING, n, 128, least=3)
+        common = {"max_iter": n_epochs, "device": self.device, "precision": self.precision, "verbose": self.verbose}
+        if self.image_shape is None:
+            return AutoencoderTransformer(64, hidden_layer_sizes=(512, 256), corruption="swap", **common)
+        return AutoencoderTransformer(
+            64, image_shape=self.image_shape, hidden_layer_sizes=(32, 64, 64), corruption={"affine": 1.0, "mask": 0.3},
+            loss="binary_cross_entropy", **common,
+        )  # fmt: skip
+
+    def _fitted_encoder(self, X, seed):
+        """The encoder, fitted here on X unless it is frozen."""
+        encoder = self.encoder
+        if encoder is None:
+            encoder = self._default_encoder(len(X))
+        fitted = isinstance(encoder, FrozenEstimator)
+        encoder = encoder.estimator if fitted else clone(encoder)
+        if not isinstance(encoder, CoderTransformer):
+            raise TypeError(
+                "encoder must be an AutoencoderTransformer or a VAETransformer, or a FrozenEstimator around one, but "
+                f"is {encoder!r}. Other transformers go into make_pipeline(transformer, GraphLabelSpreading())."
+            )
+        if fitted:
+            check_is_fitted(encoder)
+            encoder._check_rows(X)
+            return encoder
+        if encoder.random_state is None:
+            encoder.set_params(random_state=seed)
+        return encoder.fit(X)
+
+    def _start_net(self, seed):
+        """The net from the weights of the encoder."""
+        augmentation = self.augmentation
+        if isinstance(augmentation, str) and augmentation == "auto":
+            augmentation = IMAGE_AUGMENTATION if self.image_shape_ else TABLE_AUGMENTATION
+        mixup = self.mixup
+        if mixup is None:
+            mixup = 0.0 if self.image_shape_ else 1.0
+        self._fitted_spec = {"augmentation": augmentation, "mixup": mixup}
+        device = _training.resolve_device(self.device)
+        with _training.seeded(seed, device):
+            module = self._build(self._fitted_spec)
+        weights = self.encoder_.net_.module_.state_dict()
+        module.coder.load_state_dict({k: v for k, v in weights.items() if not k.startswith("decoder.")})
+        self.net_ = self._make_net(module, device)
+        self.n_iter_, self.history_ = 0, []
+
+    def _build(self, spec):
+        coder = self.encoder_._build(self.encoder_._fitted_spec)
+        coder.decoder = None
+        coder.corruption = make_corruption(spec["augmentation"], self.image_shape_)
+        return Classifier(coder, self._n_features_out, len(self.classes_), mixup=spec["mixup"])
+
+    def _fit_rounds(self, X, known, codes, apart, weights, seed):
+        """Graph, net, graph, as often as ``n_rounds`` says."""
+        Z = self.encoder_.transform(X)
+        self.agreement_ = self._compare(X, Z, known, seed)
+        graph = self._fit_graph(Z, known)
+        index = with_labels_repeated(known, apart)
+        for i in range(self.n_rounds):
+            targets = pseudo_labels(graph.label_distributions_, codes, weights)
+            self._fine_tune(X, targets, index, apart, seed + i)
+            graph = self._fit_graph(self.transform(X), known)
+        self.graph_, self.label_distributions_ = graph, graph.label_distributions_
+        best = np.where(codes == UNLABELLED, self.label_distributions_.argmax(axis=1), codes)
+        self.transduction_ = self.classes_[best]
+
+    def _fine_tune(self, X, targets, index, apart, seed):
+        n_epochs = self.max_iter or _epochs(STEPS, len(index), self.batch_size)
+        callbacks = [Freeze("coder", self.freeze)] if self.freeze else []
+        callbacks += [WeightAverage(self.ema_decay)] if self.ema_decay else []
+        self._train(
+            _training.Rows(X, index, targets), seed, n_epochs=n_epochs,
+            valid=_training.Rows(X, apart, targets) if len(apart) else None,
+            patience=self.n_iter_no_change, tol=self.tol, callbacks=[*callbacks, *copy.deepcopy(self.callbacks or [])],
+        )  # fmt: skip
+
+    def _fit_graph(self, Z, known):
+        graph = GraphLabelSpreading() if self.graph is None else clone(self.graph)
+        return graph.fit(Z, known)
+
+    def _compare(self, X, Z, known, seed):
+        """``agreement_``, with a warning where the codes are worse than PCA's beyond chance."""
+        found = compare_with_pca(X, Z, known, seed)
+        if found is not None:
+            chance = math.sqrt(found["pca"] * (1 - found["pca"]) / np.sum(known != UNLABELLED))
+            if found["codes"] < found["pca"] - 2 * chance:
+                warnings.warn(
+                    f"The codes tell less than PCA's: of labels held out, {found['codes']:.0%} are found from "
+                    f"the codes, {found['pca']:.0%} from PCA. Train the encoder longer, with more n_components, or "
+                    "with another corruption.",
+                    stacklevel=4,
+                )
+        return found
+
+    # -- labels ----------------------------------------------------------------------------------------------
+
+    def _labels_apart(self, codes, seed):
+        """The labels without those of the rows kept apart for early stopping, and these rows."""
+        known = codes.copy()
+        labelled = np.flatnonzero(codes != UNLABELLED)
+        apart = labelled[self._validation_rows(len(labelled), seed)]
+        known[apart] = UNLABELLED
+        missing = np.setdiff1d(codes[apart], known)
+        if len(missing):
+            raise ValueError(
+                f"early_stopping=True keeps all rows of the class {self.classes_[missing[0]]!r} apart. Label more rows "
+                "or pass early_stopping=False."
+            )
+        return known, apart
+
+    # -- what is shared with the encoders --------------------------------------------------------------------
+
+    def _rates(self):
+        return {"coder.*": self.encoder_learning_rate / self.learning_rate}
+
+    @property
+    def _n_features_out(self):
+        return self.encoder_._n_features_out
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+def _epochs(n_steps, n, batch_size, least=1):
+    """Epochs of n rows that make about ``n_steps`` steps."""
+    return int(np.clip(math.ceil(n_steps / math.ceil(n / batch_size)), least, MOST_EPOCHS))

@@ -1,0 +1,123 @@
+"""Label spreading over a graph of nearest neighbours: the mathematics, on arrays.
+
+References: D. Zhou, O. Bousquet, T. N. Lal, J. Weston, B. Schoelkopf, "Learning with local and global consistency",
+2004 (spreading). X. Zhu, Z. Ghahramani, J. Lafferty, "Semi-supervised learning using Gaussian fields and harmonic
+functions", 2003 (class mass normalisation).
+"""
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import LinearOperator, cg
+from scipy.special import softmax
+from sklearn.neighbors import NearestNeighbors
+
+MAX_EXACT_ROWS = 100_000  # beyond, exact neighbours cost minutes
+
+
+def neighbor_index(Z, n_neighbors, n_jobs=None):
+    """An index with ``kneighbors``: exact up to ``MAX_EXACT_ROWS``, beyond that approximate by pynndescent."""
+    if len(Z) <= MAX_EXACT_ROWS:
+        return NearestNeighbors(n_neighbors=n_neighbors, n_jobs=n_jobs).fit(Z)
+    try:
+        from pynndescent import NNDescent
+    except ImportError as error:
+        raise ImportError(
+            f"Neighbours among {len(Z)} rows are found by pynndescent, which is not installed: "
+            'pip install "sklatent[approximate]".'
+        ) from error
+    return _Approximate(Z, n_neighbors, n_jobs, NNDescent)
+
+
+class _Approximate:
+    """pynndescent (W. Dong, C. Moses, K. Li, 2011) with the face of ``NearestNeighbors``."""
+
+    def __init__(self, Z, n_neighbors, n_jobs, descent):
+        self.n_neighbors = n_neighbors
+        self.index = descent(Z, n_neighbors=max(30, n_neighbors + 1), random_state=0, n_jobs=n_jobs)
+
+    def kneighbors(self, Z=None):
+        if Z is not None:
+            rows, distances = self.index.query(Z, k=self.n_neighbors)
+            return distances, rows
+        rows, distances = self.index.neighbor_graph
+        return distances[:, 1 : self.n_neighbors + 1], rows[:, 1 : self.n_neighbors + 1]  # the first is the row itself
+
+
+def kernel_width(distances):
+    """The median distance to the last neighbour; 1 if all rows coincide."""
+    width = np.median(distances[:, -1])
+    if width > 0:
+        return float(width)
+    return float(distances[distances > 0].mean()) if (distances > 0).any() else 1.0
+
+
+def similarity(distances, rows, width):
+    """Symmetric sparse weights: w_ij = exp(-(d_ij / width)^2) if i is among the neighbours of j or j among those of i.
+
+    Parameters
+    ----------
+    distances, rows : ndarrays of shape (n, k)
+        Of the neighbours of each row, itself not among them.
+    width : float
+
+    Returns
+    -------
+    W : csr_array of shape (n, n), float64
+    """
+    n, k = rows.shape
+    weights = np.exp(-np.square(distances / width, dtype=np.float64)).ravel()
+    W = sparse.csr_array((np.maximum(weights, 1e-30), (np.repeat(np.arange(n), k), rows.ravel())), shape=(n, n))
+    return W.maximum(W.T).tocsr()
+
+
+def spread(W, Y, alpha, tol=1e-6):
+    """F = (1 - alpha) (I - alpha S)^-1 Y with S = D^-1/2 W D^-1/2, by conjugate gradients.
+
+    It is where F <- alpha S F + (1 - alpha) Y comes to rest (Zhou et al. 2004).
+
+    Parameters
+    ----------
+    W : csr_array of shape (n, n)
+        Symmetric, not negative.
+    Y : ndarray of shape (n, n_classes)
+    alpha : float in (0, 1)
+    tol : float
+        Of the residual, relative to Y's norm.
+
+    Returns
+    -------
+    F : ndarray of shape (n, n_classes), not negative
+    """
+    degree = W.sum(axis=1)
+    scale = sparse.diags_array(1 / np.sqrt(np.where(degree > 0, degree, 1)))
+    S = (scale @ W @ scale).tocsr()
+    system = LinearOperator(W.shape, matvec=lambda f: f - alpha * (S @ f), dtype=np.float64)
+    columns = [cg(system, (1 - alpha) * y, rtol=tol, maxiter=1000)[0] for y in Y.T]
+    return np.maximum(np.stack(columns, axis=1), 0)
+
+
+def normalise(F, prior, unreached):
+    """Rows of F to distributions, after its columns were scaled to sums in proportion to ``prior`` (None: as is).
+
+    Rows that are ``unreached`` by any label get the prior, or a uniform distribution without one.
+    """
+    if prior is not None:
+        mass = F.sum(axis=0)
+        F = F * (prior / np.where(mass > 0, mass, 1))
+    total = F.sum(axis=1, keepdims=True)
+    rest = np.full(F.shape[1], 1 / F.shape[1]) if prior is None else prior
+    unreached = unreached | (total[:, 0] <= 0)
+    return np.where(unreached[:, None], rest, F / np.where(total > 0, total, 1))
+
+
+def unreached_rows(W, labelled):
+    """Mask of the rows in connected components without any labelled row."""
+    _, component = connected_components(W, directed=False)
+    return ~np.isin(component, np.unique(component[labelled]))
+
+
+def vote(distances, rows, width, distributions):
+    """Distribution of new rows: that of their neighbours, weighted by exp(-(d / width)^2), relative to the nearest."""
+    weights = softmax(-np.square(distances / width, dtype=np.float64), axis=1)
+    return np.einsum("nk,nkc->nc", weights, distributions[rows])

@@ -1,0 +1,108 @@
+"""Labels of which some are missing: ``-1`` marks an unlabelled row, as in ``sklearn.semi_supervised``."""
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+UNLABELLED = -1
+
+
+def encode_labels(y):
+    """The classes of y, and for each row the index of its class, or -1 where it has no label.
+
+    A y of -1 and 1 alone is the binary coding: there, -1 is a class.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Numbers or strings; strings beside -1 take ``dtype=object``.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,), sorted
+    codes : ndarray of shape (n_samples,), int
+
+    Raises
+    ------
+    ValueError
+        If no row has a label, if only one class has and other rows have none, or if labels are real numbers.
+    """
+    y = column_or_1d(y, warn=True)
+    if y.dtype.kind in "US":
+        if str(UNLABELLED) in y:
+            raise ValueError(
+                "y holds the string '-1'. Unlabelled rows are marked by the number -1: beside strings that takes "
+                "y = np.array([...], dtype=object)."
+            )
+        labelled = np.ones(len(y), dtype=bool)
+    else:
+        labelled = np.array(y != UNLABELLED, dtype=bool)
+    if not labelled.any():
+        raise ValueError("y labels no row: all of it is -1. At least one row of each class must have its label.")
+    known = y[labelled]
+    check_classification_targets(known.astype(str) if y.dtype.kind == "O" else known)
+    classes, inverse = np.unique(known, return_inverse=True)
+    if len(classes) == 1 and not labelled.all():
+        if y.dtype.kind != "O" and classes[0] == 1:
+            classes, codes = np.unique(y, return_inverse=True)
+            return classes, codes
+        raise ValueError(
+            f"y holds one class, {classes[0]!r}, beside -1, which marks unlabelled rows. Label rows of a second class; "
+            "or, if -1 is a class here, give it another name."
+        )
+    codes = np.full(len(y), UNLABELLED)
+    codes[labelled] = inverse
+    return classes, codes
+
+
+class LabeledKFold(StratifiedKFold):
+    """Stratified folds of the labelled rows; rows with the label -1 are in every training part and in no test part.
+
+    For ``cross_val_score`` and ``GridSearchCV`` over rows of which some are unlabelled. Ordinary folds would put
+    unlabelled rows into the test part, where -1 counts as a wrong prediction.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+    shuffle : bool, default=False
+    random_state : int, RandomState instance or None, default=None
+        Used only with ``shuffle``.
+
+    Notes
+    -----
+    The test rows of a fold are not seen in training, not even without their labels. What was fitted before and
+    outside of the folds, such as an encoder in a ``FrozenEstimator``, has seen them: then the score is that of rows
+    which were there, unlabelled, when the encoder was trained.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklatent import LabeledKFold
+    >>> y = np.array([0, -1, 1, -1, 0, 1])
+    >>> for train, test in LabeledKFold(2).split(np.zeros((6, 1)), y):
+    ...     print(train, test)
+    [1 3 4 5] [0 2]
+    [0 1 2 3] [4 5]
+    """
+
+    def split(self, X, y, groups=None):
+        """Indices of the training and test rows of each fold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Only its length is used.
+        y : array-like of shape (n_samples,)
+            -1: unlabelled.
+        groups : None
+            Ignored.
+
+        Yields
+        ------
+        train, test : ndarrays of int
+        """
+        _, codes = encode_labels(y)
+        labelled, rest = np.flatnonzero(codes != UNLABELLED), np.flatnonzero(codes == UNLABELLED)
+        for train, test in super().split(labelled, codes[labelled]):
+            yield np.sort(np.concatenate([labelled[train], rest])), labelled[test]

@@ -1,0 +1,313 @@
+"""Densities of tables that no net is needed for: histograms, and distances to neighbours."""
+
+import math
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.special import digamma, gammaln
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.metrics import pairwise_distances
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils import gen_batches
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._base import DensityMethods, fresh_seed
+
+NEAR, FAR = 3.0, 4.0  # standard deviations: what is beyond the first is compressed to below the second
+CLOSEST = 1e-4  # standard deviations in each feature, below which rows are taken for the same
+N_DRAWS, N_DRAWN = 100, 16  # sets of rows, and rows in each, that the core is close to
+CORE, STEP = 0.5, 0.1  # share of the rows that the core starts with, and grows by
+
+
+class _Table(DensityMethods, DensityMixin, BaseEstimator):
+    """Base: scores are sums over the features."""
+
+    def score_samples(self, X):
+        """Log-density of each row, in nats.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,), float64
+        """
+        return self.score_features(X).sum(axis=1)
+
+    def _check_rows(self, X, *, reset=False):
+        return validate_data(self, X, dtype=np.float64, reset=reset, ensure_min_samples=2 if reset else 1)
+
+
+class HistogramDensity(_Table):
+    r"""Product of histograms, one of each feature, with bins of equal width.
+
+    .. math:: p(x) = \prod_i \frac{c_i(x_i) + 1/2}{(n + B/2) \, w_i}
+
+    where c counts the rows of ``fit`` in the bin, of B bins of width w. Beyond the last bin the log-density falls as
+    the logarithm of the distance.
+
+    Parameters
+    ----------
+    n_bins : int, default=16
+        Of each feature, between its lowest and its highest value in ``fit``.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only if X has column names, all of them strings.
+
+    See Also
+    --------
+    MADEDensity : Joint densities.
+
+    Notes
+    -----
+    It knows of no dependence between features.
+
+    References
+    ----------
+    M. Goldstein, A. Dengel, "Histogram-based outlier score (HBOS): A fast unsupervised anomaly detection algorithm",
+    2012.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklatent import HistogramDensity
+    >>> X, _ = load_wine(return_X_y=True)
+    >>> HistogramDensity().fit(X).score_samples(X).shape
+    (178,)
+    """
+
+    _parameter_constraints = {"n_bins": [Interval(Integral, 1, None, closed="left")]}
+
+    def __init__(self, n_bins=16):
+        self.n_bins = n_bins
+
+    def fit(self, X, y=None):
+        """Count.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        self._validate_params()
+        X = self._check_rows(X, reset=True)
+        self._low, self._high = X.min(axis=0), X.max(axis=0)
+        width = self._high / self.n_bins - self._low / self.n_bins
+        self._width = np.where(width > 0, width, 1.0)
+        bins = self._bins(X)
+        counts = np.stack([np.bincount(column, minlength=self.n_bins) for column in bins.T])
+        log_cells = np.log(len(X) + 0.5 * self.n_bins) + np.log(self._width)
+        self._log_density = np.log(counts + 0.5) - log_cells[:, np.newaxis]  # (d, bins)
+        return self
+
+    def score_features(self, X):
+        """Log-density of each feature, in nats; the rows sum to ``score_samples``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples, n_features), float64
+        """
+        check_is_fitted(self)
+        X = self._check_rows(X)
+        inside = np.clip(X, self._low, self._high)
+        log_density = self._log_density[np.arange(X.shape[1]), self._bins(inside)]
+        return log_density - np.log1p(np.abs(X - inside) / self._width)
+
+    def _bins(self, X):
+        return np.minimum((X - self._low) / self._width, self.n_bins - 1).astype(int)
+
+    def __sklearn_is_fitted__(self):
+        return "_log_density" in vars(self)
+
+
+class NeighborsDensity(_Table):
+    r"""Density by the distances to the nearest of the rows of ``fit``, or of their core.
+
+    .. math:: \log p(x) = \frac 1 k \sum_{j=1}^k \psi(j) - \log (n V_d) - d \log r_j(x),
+
+    where r_j is the distance to the j-th neighbour among n rows, V_d the volume of the unit ball in d dimensions and
+    psi the digamma function. It is the density of
+    standardised features, compressed beyond 3 standard deviations to at most 4, in the units of X.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=5
+    support_fraction : float, default=1.0
+        Share of the rows of ``fit`` that are kept as neighbours. Below 1 outliers among them, even in clusters, do
+        not count: the core, half of the rows, those on average nearest to 16 rows drawn at random, grows by a tenth of
+        all rows at a time, those densest given what it holds already, to the share wanted.
+    random_state : int, RandomState instance or None, default=None
+        Of the rows drawn.
+
+    Attributes
+    ----------
+    support_ : ndarray of shape (n_samples,), bool
+        Rows of ``fit`` that were kept.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only if X has column names, all of them strings.
+
+    See Also
+    --------
+    sklearn.neighbors.KernelDensity : The mean of a kernel around each row.
+    sklearn.covariance.MinCovDet : A normal density of the core.
+
+    Notes
+    -----
+    A row at distance zero is taken for the scored row itself and left out once, so that the rows of ``fit`` score as
+    new ones do. The fitted object holds the rows that were kept; a score costs distances to all of them.
+
+    References
+    ----------
+    D. O. Loftsgaarden, C. P. Quesenberry, "A nonparametric estimate of a multivariate density function", 1965.
+
+    L. F. Kozachenko, N. N. Leonenko, "Sample estimate of the entropy of a random vector", 1987 (the digamma).
+
+    M. Sugiyama, K. M. Borgwardt, "Rapid distance-based outlier detection via sampling", 2013 (rows drawn at random).
+
+    A. C. Atkinson, M. Riani, A. Cerioli, "Exploring multivariate data with the forward search", 2004 (growth).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklatent import NeighborsDensity
+    >>> rng = np.random.RandomState(0)
+    >>> X = np.concatenate([rng.normal(size=(180, 2)), rng.normal(loc=6, scale=0.1, size=(20, 2))])
+    >>> NeighborsDensity().fit(X).score_samples([[0, 0], [6, 6]]).round(1)
+    array([-2. , -0.4])
+    >>> NeighborsDensity(support_fraction=0.8, random_state=0).fit(X).score_samples([[0, 0], [6, 6]]).round(1)
+    array([-1.8, -6.7])
+    """
+
+    _parameter_constraints = {
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "support_fraction": [Interval(Real, 0, 1, closed="right")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, n_neighbors=5, *, support_fraction=1.0, random_state=None):
+        self.n_neighbors = n_neighbors
+        self.support_fraction = support_fraction
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Choose the rows to keep, and index them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        self._validate_params()
+        X = self._check_rows(X, reset=True)
+        n, share = len(X), min(CORE, self.support_fraction)
+        if self.support_fraction == 1:
+            self.support_ = np.ones(n, dtype=bool)
+            return self._index(X)
+        scores = self._closeness(X)
+        while True:
+            n_kept = min(n, max(math.ceil(share * n), self.n_neighbors + 1))
+            self.support_ = np.zeros(n, dtype=bool)
+            self.support_[np.argsort(-scores, kind="stable")[:n_kept]] = True
+            self._index(X[self.support_])
+            if share == self.support_fraction:
+                return self
+            share = min(round(share + STEP, 9), self.support_fraction)
+            scores = self._features(X).sum(axis=1)
+
+    def score_features(self, X):
+        """What each feature adds to the log-density of its row, in nats; the rows sum to ``score_samples``.
+
+        The logarithm of the distance is split by how much farther than usual, squared, the neighbours are in each
+        feature.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        contributions : ndarray of shape (n_samples, n_features), float64
+        """
+        check_is_fitted(self)
+        return self._features(self._check_rows(X))
+
+    def _closeness(self, X):
+        """Minus the mean log distance to the nearest of the rows of each draw that the row is not in."""
+        rng = np.random.RandomState(fresh_seed(self.random_state))
+        self._scale_to(X)
+        U, n = self._scaled(X), len(X)
+        total, count = np.zeros(n), np.zeros(n)
+        for _ in range(N_DRAWS):
+            drawn = rng.permutation(n)[: min(N_DRAWN, n // 2)]
+            log_r = np.log(pairwise_distances(U, U[drawn]).min(axis=1) + CLOSEST * math.sqrt(X.shape[1]))
+            log_r[drawn] = 0
+            total, count = total + log_r, count + 1
+            count[drawn] -= 1
+        return -total / np.maximum(count, 1)
+
+    def _scale_to(self, X):
+        self._shift, scale = X.mean(axis=0), X.std(axis=0)
+        tiny = 10 * np.finfo(np.float64).eps * np.abs(X).max(axis=0)  # nothing but rounding
+        self._scale = np.where(scale > tiny, scale, 1.0)
+
+    def _scaled(self, X):
+        """Standardised; beyond ``NEAR`` strictly increasing still, towards ``FAR``, with slope 1 at the start."""
+        U = (X - self._shift) / self._scale
+        size, gap = np.abs(U), FAR - NEAR
+        return np.sign(U) * np.where(size > NEAR, FAR - gap**2 / np.maximum(size - NEAR + gap, gap), size)
+
+    def _index(self, X):
+        self._scale_to(X)
+        self._rows = self._scaled(X)
+        self._k = min(self.n_neighbors, len(X) - 1)
+        self._tree = NearestNeighbors(n_neighbors=self._k + 1).fit(self._rows)
+        some = self._rows[:: 1 + len(X) // 500]
+        self._usual = self._squares(some).mean(axis=(0, 1))  # (d,)
+        return self
+
+    def _squares(self, U):
+        """Squared differences to the neighbours, (n, k, d), with a floor."""
+        index = self._tree.kneighbors(U, return_distance=False)
+        squares = (U[:, np.newaxis] - self._rows[index]) ** 2  # anew: the tree's distances may be rounded
+        order = squares.sum(axis=2).argsort(axis=1, kind="stable")[..., np.newaxis]
+        squares = np.take_along_axis(squares, order, axis=1)
+        itself = (squares[:, :1].sum(axis=2) == 0)[..., np.newaxis]
+        return np.where(itself, squares[:, 1:], squares[:, :-1]) + CLOSEST**2
+
+    def _features(self, X):
+        parts = [self._some_features(X[rows]) for rows in gen_batches(len(X), max(1, 2**22 // (self._k * X.shape[1])))]
+        return np.concatenate(parts)
+
+    def _some_features(self, X):
+        d, usual = X.shape[1], self._usual.sum()
+        squares = self._squares(self._scaled(X))
+        excess = squares.sum(axis=2) / usual - 1  # (n, k)
+        near = np.abs(excess) < 1e-8
+        slope = np.where(near, 1.0, np.log1p(excess) / np.where(near, 1.0, excess)) / usual
+        log_squares = (slope[..., np.newaxis] * (squares - self._usual)).mean(axis=1)  # sums to mean log r^2 / usual
+        volume = d / 2 * math.log(math.pi) - gammaln(d / 2 + 1)
+        level = digamma(np.arange(1, self._k + 1)).mean() - math.log(len(self._rows)) - volume
+        return level / d - 0.5 * math.log(usual) - d / 2 * log_squares - np.log(self._scale)
+
+    def __sklearn_is_fitted__(self):
+        return "_tree" in vars(self)

@@ -1,0 +1,342 @@
+"""EncoderClassifier: few labels, many rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from common import small
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import entropy
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import SelfTrainingClassifier
+from skorch.callbacks import Callback
+from test_label_spreading import few
+
+from sklatent import (
+    AutoencoderTransformer,
+    EncoderClassifier,
+    GraphLabelSpreading,
+    LabeledKFold,
+    PixelCNNDensity,
+    VAETransformer,
+)
+from sklatent._nn.classifier import Classifier
+from sklatent._pseudo_labels import class_weights, one_hot, pseudo_labels, with_labels_repeated
+
+
+@pytest.fixture(scope="module")
+def encoder(digits):
+    options = {"image_shape": (8, 8), "corruption": "elastic", "loss": "binary_cross_entropy"}
+    return FrozenEstimator(AutoencoderTransformer(32, max_iter=20, random_state=0, **options).fit(digits))
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return load_iris(return_X_y=True)
+
+
+def quick(encoder=None, **params):
+    return EncoderClassifier(encoder, **{"random_state": 0, "max_iter": 3, **params})
+
+
+def tiny(**params):
+    return AutoencoderTransformer(4, hidden_layer_sizes=(16,), max_iter=30, random_state=0, **params)
+
+
+# -- what it is good for ---------------------------------------------------------------------------------------------
+
+
+def test_net_and_graph_beat_the_graph_and_the_stock_pipeline(digits, labels, encoder):
+    graph, ours, stock = [], [], []
+    for seed in range(2):
+        y = few(labels, 3, seed)
+        rest = y == -1
+        graph.append(
+            np.mean(GraphLabelSpreading().fit(encoder.transform(digits), y).transduction_[rest] == labels[rest])
+        )
+        ours.append(
+            np.mean(EncoderClassifier(encoder, random_state=0).fit(digits, y).transduction_[rest] == labels[rest])
+        )
+        pipeline = make_pipeline(PCA(16, random_state=0), LogisticRegression(max_iter=2000)).fit(
+            digits[~rest], y[~rest]
+        )
+        stock.append(pipeline.score(digits[rest], labels[rest]))
+    assert np.mean(ours) > np.mean(graph) + 0.005
+    assert np.mean(ours) > np.mean(stock) + 0.08
+
+
+def test_defaults_classify_a_table_and_images(digits, labels, rows):
+    X, y = rows
+    assert EncoderClassifier(random_state=0).fit(X, few(y, 3)).score(X, y) > 0.85
+    y = few(labels[:600], 5)
+    classifier = EncoderClassifier(image_shape=(8, 8), random_state=0).fit(digits[:600], y)
+    assert classifier.score(digits[600:], labels[600:]) > 0.8
+    assert classifier.encoder_.image_shape_ == (1, 8, 8)
+
+
+def test_all_rows_labelled_is_ordinary_fine_tuning(digits, labels, encoder):
+    classifier = EncoderClassifier(encoder, random_state=0).fit(digits[:1200], labels[:1200])
+    assert not hasattr(classifier, "graph_")
+    assert classifier.score(digits[1200:], labels[1200:]) > 0.93
+    proba = classifier.predict_proba(digits[:9])
+    assert proba.shape == (9, 10)
+    assert_allclose(proba.sum(axis=1), 1)
+    assert not np.allclose(classifier.transform(digits[:9]), encoder.transform(digits[:9]), atol=0.01)
+
+
+# -- targets and losses ------------------------------------------------------------------------------------------------
+
+
+def test_targets_weigh_rows_by_how_sure_the_graph_is():
+    distributions = np.array([[1.0, 0, 0], [0.6, 0.4, 0], [0.2, 0.2, 0.6], [0.1, 0.8, 0.1]])
+    codes = np.array([-1, -1, -1, 2])
+    sure = 1 - entropy(distributions, axis=1) / np.log(3)
+    found = pseudo_labels(distributions, codes, np.array([1.0, 1.0, 2.0]))
+    expected = np.diag([1.0, 1.0, 2.0])[[0, 0, 2, 2]] * np.append((sure / sure.mean())[:3], 1)[:, None]
+    assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_labelled_rows_are_a_fifth_of_what_is_shown():
+    known = few(np.repeat([0, 1], 500), 5)
+    index = with_labels_repeated(known, apart=np.array([], dtype=int))
+    assert_allclose(np.mean(known[index] >= 0), 0.2, atol=0.005)
+    assert_array_equal(np.unique(index), np.arange(1000))
+    apart = np.flatnonzero(known == -1)[:100]
+    assert not np.isin(with_labels_repeated(known, apart), apart).any()
+
+
+def test_class_weights_are_scikit_learn_s():
+    codes = np.array([0, 0, 0, 1, -1])
+    assert_allclose(class_weights("balanced", np.array(["a", "b"]), codes), [2 / 3, 2])
+    assert_allclose(class_weights({"a": 3, "b": 5}, np.array(["a", "b"]), codes), [3, 5])
+    assert_allclose(one_hot(codes, np.array([3.0, 5.0])), [[3, 0], [3, 0], [3, 0], [0, 5], [0, 0]])
+
+
+class Plain(torch.nn.Module):
+    def encode(self, x):
+        return x
+
+
+def test_loss_is_the_weighted_cross_entropy():
+    torch.manual_seed(0)
+    module = Classifier(Plain(), 5, 3).double().eval()
+    x, y, weight = torch.randn(8, 5).double(), torch.randint(3, (8,)), torch.rand(8).double()
+    target = torch.nn.functional.one_hot(y, 3) * weight[:, None]
+    exact = weight * torch.nn.functional.cross_entropy(module.head(x), y, reduction="none")
+    torch.testing.assert_close(module(x, target), exact)
+
+
+def test_mixup_mixes_rows_and_targets_alike():
+    torch.manual_seed(0)
+    module = Classifier(Plain(), 2, 3, mixup=1.0)
+    x, target = torch.randn(500, 2).double(), torch.rand(500, 3).double()
+    y = torch.cat([x, target], 1)
+    torch.manual_seed(1)
+    mixed = torch.cat(module._mixed(x, target), 1)
+    torch.manual_seed(1)
+    share = torch.distributions.Beta(torch.tensor(1.0).double(), torch.tensor(1.0).double()).sample((500, 1))
+    other = torch.randperm(500)
+    torch.testing.assert_close(mixed, share * y + (1 - share) * y[other])
+
+
+# -- parameters ----------------------------------------------------------------------------------------------------------
+
+
+def weights_of(classifier, part):
+    state = classifier.net_.module_.state_dict()
+    return {name: tensor.clone() for name, tensor in state.items() if name.startswith(part)}
+
+
+def test_freeze_trains_the_head_alone_and_then_the_whole(digits, labels, encoder):
+    for freeze, moved in [(3, False), (2, True)]:
+        classifier = quick(encoder, freeze=freeze).fit(digits[:200], labels[:200])
+        before = encoder.estimator.net_.module_.state_dict()
+        after = weights_of(classifier, "coder.")
+        different = [not torch.equal(before[name.removeprefix("coder.")], tensor) for name, tensor in after.items()]
+        assert any(different) == moved
+        assert all(parameter.requires_grad for parameter in classifier.net_.module_.parameters())
+
+
+def test_rates_of_encoder_and_head_are_apart(digits, labels, encoder):
+    class Rates(Callback):
+        def on_batch_begin(self, net, **kwargs):
+            rates.append([group["lr"] for group in net.optimizer_.param_groups])
+
+    rates = []
+    options = {"encoder_learning_rate": 1e-3, "learning_rate": 4e-3, "callbacks": [Rates()]}
+    quick(encoder, **options).fit(digits[:200], labels[:200])
+    one, other = np.array(rates).T
+    assert_allclose(np.max(rates), 4e-3)
+    assert_allclose(np.sort(np.stack([one, other]), axis=0)[0] * 4, np.maximum(one, other))
+    still = quick(encoder, encoder_learning_rate=0.0).fit(digits[:200], labels[:200])
+    assert_array_equal(still.transform(digits[:9]), encoder.transform(digits[:9]))
+
+
+def test_a_frozen_encoder_stays_as_it_is_and_another_is_fitted_to_all_rows(digits, labels, encoder):
+    before = encoder.transform(digits[:20])
+    classifier = quick(encoder).fit(digits[:300], few(labels[:300], 2))
+    assert classifier.encoder_ is encoder.estimator
+    assert_array_equal(encoder.transform(digits[:20]), before)
+    own = tiny()
+    classifier = quick(own).fit(digits[:300], few(labels[:300], 2))
+    assert not hasattr(own, "net_")
+    assert_array_equal(classifier.encoder_.transform(digits[:9]), clone(own).fit(digits[:300]).transform(digits[:9]))
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "conv"])
+def test_any_encoder(architecture, digits, labels):
+    vae = VAETransformer(6, image_shape=(8, 8), architecture=architecture, max_iter=3, random_state=0)
+    classifier = quick(vae).fit(digits[:300], few(labels[:300], 3))
+    assert classifier.transform(digits).shape == (1797, 6)
+    assert list(classifier.get_feature_names_out()) == [f"encoderclassifier{i}" for i in range(6)]
+
+
+def test_early_stopping_watches_labelled_rows_that_training_does_not_see(digits, labels, encoder):
+    options = {"early_stopping": True, "validation_fraction": 0.5, "n_iter_no_change": 2, "tol": 0.05, "max_iter": 100}
+    for y in (labels[:400], few(labels[:400], 10)):
+        classifier = EncoderClassifier(encoder, augmentation=None, random_state=0, **options).fit(digits[:400], y)
+        assert "valid_loss" in classifier.history_[-1]
+        assert classifier.n_iter_ < 100
+        assert classifier.score(digits[400:], labels[400:]) > 0.7
+
+
+def test_rounds_go_on_with_the_net(digits, labels, encoder):
+    classifier = quick(encoder, n_rounds=3, max_iter=2).fit(digits[:300], few(labels[:300], 3))
+    assert classifier.n_iter_ == 6
+    assert [row["epoch"] for row in classifier.history_] == [1, 2, 3, 4, 5, 6]
+
+
+def test_parameters_of_the_graph(digits, labels, encoder):
+    y = few(labels[:400], 3)
+    one = quick(encoder).fit(digits[:400], y)
+    other = quick(encoder, graph=GraphLabelSpreading(alpha=0.5)).fit(digits[:400], y)
+    assert other.graph_.alpha == 0.5
+    assert (one.label_distributions_ != other.label_distributions_).any()
+
+
+def test_agreement_warns_of_codes_that_are_worse_than_pca(digits, labels):
+    y = few(labels, 10)
+    poor = AutoencoderTransformer(1, hidden_layer_sizes=(4,), max_iter=1, random_state=0)
+    with pytest.warns(UserWarning, match=r"The codes tell less than PCA's: of labels held out, \d+% are found"):
+        classifier = quick(poor).fit(digits, y)
+    assert classifier.agreement_["codes"] < 0.6 < 0.8 < classifier.agreement_["pca"]
+    assert quick(poor).fit(digits, few(labels, 1)).agreement_ is None
+
+
+# -- in scikit-learn's machinery -----------------------------------------------------------------------------------------
+
+
+def test_fit_is_reproducible_and_moves_no_global_generator(rows):
+    X, y = rows
+    np.random.seed(3)
+    torch.manual_seed(3)
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()
+    one, other = (quick(tiny()).fit(X, few(y, 3)).predict_proba(X) for _ in range(2))
+    assert_array_equal(one, other)
+    quick(AutoencoderTransformer(2, max_iter=1), random_state=None).fit(X, y)
+    assert_array_equal(before[0], np.random.get_state()[1])
+    assert torch.equal(before[1], torch.get_rng_state())
+
+
+def test_a_row_s_result_does_not_depend_on_its_neighbours(digits, labels, encoder):
+    classifier = quick(encoder).fit(digits[:300], few(labels[:300], 3))
+    whole = classifier.transform(digits)
+    assert_array_equal(classifier.transform(digits[:7]), whole[:7])
+    assert_allclose(classifier.predict_proba(digits[:7]), classifier.predict_proba(digits)[:7])
+
+
+def test_grid_search_and_cross_validation_over_partly_labelled_rows(rows):
+    X, y = rows
+    y = np.array(["setosa", "versicolor", "virginica"], dtype=object)[y]
+    y[np.arange(150) % 3 == 0] = -1
+    pipeline = make_pipeline(StandardScaler(), quick(tiny(), max_iter=20))
+    grid = {"encoderclassifier__graph": [GraphLabelSpreading(alpha=alpha) for alpha in (0.9, 0.99)]}
+    search = GridSearchCV(pipeline, grid, cv=LabeledKFold(2), error_score="raise").fit(X, y)
+    assert search.best_score_ > 0.8
+    assert set(search.predict(X)) == {"setosa", "versicolor", "virginica"}
+    assert cross_val_score(pipeline, X, y, cv=LabeledKFold(2)).min() > 0.7
+
+
+def test_self_training_around_our_pipelines(rows):
+    X, y = rows
+    y = few(y, 5)
+    for inner in (make_pipeline(tiny(), LogisticRegression()), quick(tiny(), max_iter=20)):
+        model = SelfTrainingClassifier(inner, max_iter=2).fit(X, y)
+        assert model.score(X, load_iris().target) > 0.6
+
+
+def test_pandas_and_codes_as_a_frame(rows):
+    X, y = rows
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    classifier = quick(tiny()).set_output(transform="pandas").fit(frame, pd.Series(few(y, 3)))
+    assert list(classifier.feature_names_in_) == list("abcd")
+    assert list(classifier.transform(frame).columns) == [f"encoderclassifier{i}" for i in range(4)]
+
+
+def test_imbalanced_labels_and_a_class_that_no_label_names(digits, labels, encoder):
+    y = few(labels, 2)
+    y[labels == 9] = -1
+    ones = np.flatnonzero(labels == 1)[:60]
+    y[ones] = 1
+    classifier = EncoderClassifier(encoder, class_weight="balanced", random_state=0).fit(digits, y)
+    assert_array_equal(classifier.classes_, np.arange(9))
+    known = labels != 9
+    assert np.mean(classifier.transduction_[known] == labels[known]) > 0.8
+
+
+# -- bad input ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoder", [PCA(2), PixelCNNDensity(), FrozenEstimator(PCA(2))])
+def test_an_encoder_of_another_kind(encoder, rows):
+    with pytest.raises(TypeError, match="encoder must be an AutoencoderTransformer or a VAETransformer"):
+        quick(encoder).fit(*rows)
+
+
+def test_an_encoder_without_transform_or_not_fitted(rows):
+    with pytest.raises(ValueError, match="The 'encoder' parameter of EncoderClassifier must be"):
+        quick(LogisticRegression()).fit(*rows)
+    with pytest.raises(NotFittedError):
+        quick(FrozenEstimator(tiny())).fit(*rows)
+
+
+def test_a_frozen_encoder_of_other_features(rows, encoder):
+    with pytest.raises(ValueError, match="X has 4 features, but AutoencoderTransformer is expecting 64 features"):
+        quick(encoder).fit(*rows)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [(np.full(150, -1), "y labels no row"), (np.linspace(0, 1, 150), "Unknown label type")],
+)
+def test_labels_that_cannot_be_learned(y, message, rows):
+    with pytest.raises(ValueError, match=message):
+        quick(tiny()).fit(rows[0], y)
+
+
+def test_early_stopping_that_takes_all_rows_of_a_class(rows):
+    X, y = rows
+    with pytest.raises(ValueError, match=r"early_stopping=True keeps all rows of the class .* apart"):
+        quick(tiny(), early_stopping=True, validation_fraction=0.6, random_state=1).fit(X, few(y, 1))
+
+
+def test_a_class_with_one_row_and_more_neighbours_than_rows(rows):
+    X, y = rows
+    assert quick(tiny(), graph=GraphLabelSpreading(500), max_iter=30).fit(X, few(y, 1)).score(X, y) > 0.6
+
+
+def test_a_learning_rate_that_explodes_leaves_the_classifier_unfitted(rows):
+    classifier = quick(tiny(), learning_rate=1e30, max_iter=50)
+    with pytest.raises(ValueError, match="loss became"):
+        classifier.fit(*rows)
+    with pytest.raises(NotFittedError):
+        classifier.predict(rows[0])
+    assert small(EncoderClassifier).get_params()["max_iter"] == 3

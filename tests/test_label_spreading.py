@@ -1,0 +1,281 @@
+"""GraphLabelSpreading, and how labels are read."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
+from sklearn.datasets import make_blobs, make_moons
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import LabelSpreading
+
+from sklatent import GraphLabelSpreading, LabeledKFold, _graph
+from sklatent._labels import encode_labels
+
+
+def few(y, per_class, seed=0):
+    """y with all but some labels of each class removed."""
+    random = np.random.RandomState(seed)
+    kept = np.concatenate([random.choice(np.flatnonzero(y == c), per_class, False) for c in np.unique(y)])
+    return np.where(np.isin(np.arange(len(y)), kept), y, -1)
+
+
+# -- labels --------------------------------------------------------------------------------------------------
+
+
+def test_labels_of_any_kind():
+    for y, classes, codes in [
+        ([3, -1, 7, 3], [3, 7], [0, -1, 1, 0]),
+        ([0.0, -1.0, 2.0], [0, 2], [0, -1, 1]),
+        (np.array(["b", -1, "a"], dtype=object), ["a", "b"], [1, -1, 0]),
+        (["b", "a"], ["a", "b"], [1, 0]),
+        ([-1, 1, 1], [-1, 1], [0, 1, 1]),  # the binary coding
+        ([-1, 1, 2], [1, 2], [-1, 0, 1]),
+        ([True, False], [False, True], [1, 0]),
+        ([5, 5], [5], [0, 0]),
+    ]:
+        found, indices = encode_labels(y)
+        assert found.tolist() == classes
+        assert indices.tolist() == codes
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([-1, -1, -1], "y labels no row"),
+        ([-1, 5, 5], "one class, .*5.* beside -1.*give it another name"),
+        ([0.5, 1.2, -1], "Unknown label type"),
+        (["a", "-1", "b"], "the string '-1'.*dtype=object"),
+    ],
+)
+def test_labels_that_cannot_be_meant(y, message):
+    with pytest.raises(ValueError, match=message):
+        encode_labels(y)
+    with pytest.raises(ValueError, match=message):
+        GraphLabelSpreading().fit(np.zeros((3, 1)), y)
+
+
+# -- the mathematics ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.9, 0.99])
+def test_spreading_solves_its_equation(alpha):
+    random = np.random.RandomState(0)
+    dense = np.triu(random.uniform(size=(60, 60)) * (random.uniform(size=(60, 60)) < 0.1), 1)
+    dense += dense.T
+    dense[7] = dense[:, 7] = 0  # a node on its own
+    Y = np.eye(3)[random.randint(3, size=60)] * (random.uniform(size=(60, 1)) < 0.3)
+    degree = np.where(dense.sum(1) > 0, dense.sum(1), 1)
+    S = dense / np.sqrt(np.outer(degree, degree))
+    exact = (1 - alpha) * np.linalg.solve(np.eye(60) - alpha * S, Y)
+    assert_allclose(_graph.spread(csr_array(dense), Y, alpha), exact, rtol=1e-3, atol=1e-6)
+    F = Y
+    for _ in range(3000):
+        F = alpha * S @ F + (1 - alpha) * Y
+    assert_allclose(F, exact, atol=1e-10)
+
+
+def test_weights_are_symmetric_gaussians_of_the_nearest():
+    X = np.random.RandomState(0).normal(size=(50, 3))
+    spreading = GraphLabelSpreading(4).fit(X, np.arange(50) % 2)
+    nodes = spreading._nodes
+    distances = np.linalg.norm(nodes[:, None] - nodes[None], axis=2)
+    np.fill_diagonal(distances, np.inf)
+    last = np.sort(distances, axis=1)[:, 3]
+    W = spreading._connect().toarray()
+    assert_array_equal(W, W.T)
+    linked = (distances <= last[:, None] + 1e-12) | (distances <= last[None] + 1e-12)
+    assert_allclose(W, np.where(linked, np.exp(-((distances / np.median(last)) ** 2)), 0), rtol=1e-6)
+
+
+def test_class_mass_follows_the_prior():
+    X, y = make_blobs(300, centers=3, cluster_std=4.0, random_state=0)
+    y = few(y, 5)
+    for prior, share in [("uniform", [1 / 3] * 3), ("labelled", [1 / 3] * 3), ([0.2, 0.3, 0.5], [0.2, 0.3, 0.5])]:
+        spreading = GraphLabelSpreading(class_prior=prior).fit(X, y)
+        W = spreading._connect()
+        F = _graph.spread(W, np.eye(4)[spreading_codes(spreading, y)][:, :3], spreading.alpha)
+        scaled = F / F.sum(axis=0) * share
+        assert_allclose(spreading._distributions, scaled / scaled.sum(axis=1, keepdims=True), rtol=1e-6)
+    y[np.flatnonzero(y == 2)[1:]] = -1  # one labelled row of class 2: the labelled shares are no longer equal
+    shares = [predicted_share(prior, X, y) for prior in ("labelled", "uniform", [0.05, 0.05, 0.9])]
+    assert shares[0] < shares[1] < shares[2]
+
+
+def test_labels_that_misstate_the_sizes_of_the_classes_do_little_harm(digits, labels):
+    y = few(labels, 2)
+    y[np.flatnonzero(labels == 1)[:60]] = 1
+    rest = y == -1
+    found = {p: np.mean(GraphLabelSpreading(class_prior=p).fit(digits, y).transduction_[rest] == labels[rest])
+             for p in ("uniform", "labelled")}  # fmt: skip
+    assert found["uniform"] > max(0.85, found["labelled"] + 0.2)
+
+
+def spreading_codes(spreading, y):
+    """The class of each node, 3 for none; all rows differ here."""
+    rows = np.argsort(spreading._nodes[:, 0])
+    assert_array_equal(rows, np.arange(len(rows)))
+    X, _ = make_blobs(300, centers=3, cluster_std=4.0, random_state=0)
+    return np.where(y < 0, 3, y)[np.lexsort(X.T[::-1])]
+
+
+def predicted_share(prior, X, y):
+    return np.mean(GraphLabelSpreading(class_prior=prior).fit(X, y).transduction_ == 2)
+
+
+def test_a_new_row_gets_the_weighted_vote_of_its_neighbours():
+    X, y = make_moons(200, noise=0.1, random_state=0)
+    spreading = GraphLabelSpreading(5).fit(X, few(y, 3))
+    new = X[:20] + 0.05
+    for row, found in zip(new, spreading.predict_proba(new), strict=True):
+        squares = ((spreading._nodes - row) ** 2).sum(axis=1)
+        nearest = np.argsort(squares)[:5]
+        weights = np.exp(-squares[nearest] / spreading._width**2)
+        assert_allclose(found, weights @ spreading._distributions[nearest] / weights.sum(), rtol=1e-9)
+    far = spreading.predict_proba(np.array([[1e6, 1e6]]))  # all weights underflow: the nearest row still counts
+    assert_allclose(far.sum(), 1)
+
+
+# -- what it is good for -------------------------------------------------------------------------------------------
+
+
+def test_moons_from_one_label_each():
+    X, y = make_moons(500, noise=0.06, random_state=0)
+    spreading = GraphLabelSpreading().fit(X[:400], few(y[:400], 1))
+    assert (spreading.transduction_ == y[:400]).all()
+    assert spreading.score(X[400:], y[400:]) == 1.0
+    assert LogisticRegression().fit(X[:400], y[:400]).score(X[400:], y[400:]) < 0.95, "not a linear task"
+
+
+def test_better_than_label_spreading_of_scikit_learn_on_digits(digits, labels):
+    ours, stock = [], []
+    for seed in range(3):
+        y = few(labels, 3, seed)
+        unlabelled = y == -1
+        for scores, model in [(ours, GraphLabelSpreading()), (stock, LabelSpreading(kernel="knn", n_neighbors=10))]:
+            scores.append(np.mean(model.fit(digits, y).transduction_[unlabelled] == labels[unlabelled]))
+    assert np.mean(ours) > np.mean(stock) + 0.01
+
+
+def test_behind_a_transformer_and_in_a_grid_search(digits, labels):
+    y = few(labels, 10)
+    pipeline = make_pipeline(StandardScaler(), PCA(16, random_state=0), GraphLabelSpreading())
+    search = GridSearchCV(pipeline, {"pca__n_components": [1, 16]}, cv=LabeledKFold(3), error_score="raise")
+    assert search.fit(digits, y).best_params_ == {"pca__n_components": 16}
+    assert search.best_score_ > 0.8
+    names = np.array([f"digit {c}" if c >= 0 else -1 for c in y], dtype=object)
+    assert cross_val_score(pipeline, digits, names, cv=LabeledKFold(3)).mean() > 0.8
+    assert pipeline.fit(digits, names).predict(digits[:1])[0] == f"digit {labels[0]}"
+
+
+def test_folds_hold_all_unlabelled_rows_in_training_and_no_test_row():
+    y = few(np.repeat([0, 1, 2], 20), 5)
+    tested = []
+    for train, test in LabeledKFold(5, shuffle=True, random_state=0).split(np.zeros(60), y):
+        assert_array_equal(np.sort(np.concatenate([train, test])), np.arange(60))
+        assert (y[test] != -1).all()
+        assert sorted(y[test]) == [0, 1, 2]
+        tested.extend(test)
+    assert_array_equal(np.sort(tested), np.flatnonzero(y != -1))
+
+
+# -- bad input --------------------------------------------------------------------------------------------------
+
+
+def test_all_rows_labelled_is_nearest_neighbours():
+    X, y = make_blobs(100, centers=3, random_state=0)
+    spreading = GraphLabelSpreading().fit(X, y)
+    assert_array_equal(spreading.transduction_, y)
+    assert spreading.score(X, y) > 0.9
+
+
+def test_a_given_label_stays_in_the_transduction():
+    X, y = make_blobs(100, centers=2, cluster_std=0.1, random_state=0)
+    wrong = few(y, 5)
+    row = np.flatnonzero(wrong == 0)[0]
+    wrong[row] = 1
+    spreading = GraphLabelSpreading().fit(X, wrong)
+    assert spreading.transduction_[row] == 1
+    assert spreading.label_distributions_[row].argmax() == 0, "its neighbours say otherwise"
+
+
+def test_more_neighbours_than_rows_and_a_single_row():
+    X, y = make_blobs(12, centers=2, random_state=0)
+    assert GraphLabelSpreading(50).fit(X, y).score(X, y) > 0.9
+    assert GraphLabelSpreading().fit(X[:1], [4]).predict(X).tolist() == [4] * 12
+
+
+def test_components_without_a_label_are_counted_and_get_the_prior():
+    X = np.concatenate([np.random.RandomState(i).normal(100 * i, size=(30, 2)) for i in range(3)])
+    y = np.full(90, -1)
+    y[[0, 1, 2, 30]] = [0, 0, 0, 1]
+    with pytest.warns(UserWarning, match="30 of 90 rows lie in parts of the graph that hold no label"):
+        spreading = GraphLabelSpreading(5, class_prior="labelled").fit(X, y)
+    assert spreading.n_undecided_ == 30
+    assert_allclose(spreading.label_distributions_[60:], np.tile([0.75, 0.25], (30, 1)))
+    assert_array_equal(spreading.transduction_, np.repeat([0, 1, 0], 30))
+
+
+def test_duplicates_by_the_thousand_are_one_node():
+    X, y = make_moons(200, noise=0.06, random_state=0)
+    once = GraphLabelSpreading().fit(X, few(y, 2))
+    often = np.concatenate([X, np.repeat(X[:2], 3000, axis=0)])
+    spreading = GraphLabelSpreading().fit(often, np.concatenate([few(y, 2), np.full(6000, -1)]))
+    assert_allclose(spreading.label_distributions_[:200], once.label_distributions_)
+    assert (spreading.transduction_[200:] == np.repeat(y[:2], 3000)).all()
+    constant = GraphLabelSpreading().fit(np.zeros((50, 2)), np.arange(50) % 2)
+    assert_allclose(constant.predict_proba(np.zeros((1, 2))), [[0.5, 0.5]])
+
+
+def test_class_prior_that_does_not_fit():
+    X, y = make_blobs(30, centers=3, random_state=0)
+    for prior in ([0.5, 0.5], [0.5, 0.5, 0.5], [1.0, 0.0, 0.0]):
+        with pytest.raises(ValueError, match=r"class_prior=.* must hold 3 positive shares that sum to 1.*\[0, 1, 2\]"):
+            GraphLabelSpreading(class_prior=prior).fit(X, y)
+
+
+class ExactDescent:
+    """The face of pynndescent's NNDescent, with exact neighbours."""
+
+    def __init__(self, Z, n_neighbors, random_state, n_jobs):
+        self.index = NearestNeighbors(n_neighbors=n_neighbors).fit(Z)
+        self.neighbor_graph = self.index.kneighbors(Z)[::-1]
+
+    def query(self, Z, k):
+        return self.index.kneighbors(Z, k)[::-1]
+
+
+def test_neighbours_by_an_approximate_index(monkeypatch):
+    X, y = make_blobs(300, n_features=8, centers=5, cluster_std=3.0, random_state=0)
+    exact = GraphLabelSpreading().fit(X, few(y, 5))
+    monkeypatch.setattr(_graph, "MAX_EXACT_ROWS", 100)
+    monkeypatch.setitem(sys.modules, "pynndescent", SimpleNamespace(NNDescent=ExactDescent))
+    other = GraphLabelSpreading().fit(X, few(y, 5))
+    assert_allclose(other.label_distributions_, exact.label_distributions_, rtol=1e-6)
+    assert_allclose(other.predict_proba(X + 0.1), exact.predict_proba(X + 0.1), rtol=1e-6)
+
+
+def test_approximate_neighbours_give_nearly_the_same(monkeypatch):
+    pytest.importorskip("pynndescent")  # compiles for a minute
+    X, y = make_blobs(1500, n_features=8, centers=5, cluster_std=3.0, random_state=0)
+    y = few(y, 5)
+    exact = GraphLabelSpreading().fit(X, y)
+    monkeypatch.setattr(_graph, "MAX_EXACT_ROWS", 1000)
+    close = GraphLabelSpreading().fit(X, y)
+    assert np.mean(exact.transduction_ == close.transduction_) > 0.98
+    assert np.mean(exact.predict(X + 0.1) == close.predict(X + 0.1)) > 0.98
+
+
+def test_without_pynndescent_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(_graph, "MAX_EXACT_ROWS", 10)
+    monkeypatch.setitem(sys.modules, "pynndescent", None)
+    X, y = make_blobs(30, centers=2, random_state=0)
+    with pytest.raises(ImportError, match=r'pip install "sklatent\[approximate\]"'):
+        GraphLabelSpreading().fit(X, y)
