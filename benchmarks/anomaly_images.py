@@ -34,6 +34,7 @@ VAE = {
 }  # fmt: skip
 METHODS = ("log_likelihood", "typicality", "ratio", "complexity", "regret", "statistics")  # of the VAE
 LEVELS = (0.01, 0.05, 0.1)
+EXAMPLE = 16  # the row that is drawn: a shoe, with a top and a bottom, for seeds 0 and 1
 MUTATED = 0.2  # share of the pixels of the background's rows that are uniform
 
 
@@ -135,8 +136,8 @@ def print_aurocs(fitted, apart, test, out, arguments, seed):
 
 def print_alarms(calibrated, scores, out):
     """Share of fresh normal rows rejected at each level, and of each set of outsiders at 0.05."""
-    print("\n| density | method | " + " | ".join(f"false alarms at {level:g}" for level in LEVELS), end=" | ")
-    print(" | ".join(f"power at 0.05: {name}" for name in out) + " |")
+    levels, names = " | ".join(f"{level:g}" for level in LEVELS), " | ".join(out)
+    print(f"\n| density | method | false alarms at {levels} | power at 0.05: {names} |")
     print("| --- | --- |" + " ---: |" * (len(LEVELS) + len(out)))
     for key, detector in calibrated.items():
         values = [rejected(detector, scores[key]["in"], level) for level in LEVELS]
@@ -174,15 +175,17 @@ def draw_histograms(scores, path):
 
 def draw_examples(density, detector, test, out, path):
     """One row of each set: the image, its map, its p-value."""
-    rows = np.stack([test[0], *(others[0] for others in out.values())])
-    display = ScoreMapDisplay.from_estimator(density, rows, n_images=len(rows))
-    p = detector.p_values(rows)
-    ticks = display.ax_.get_xticks()
-    top = display.ax_.secondary_xaxis("top")
-    top.set_xticks(ticks, [f"{name}\np = {value:.3f}" for name, value in zip(("in", *out), p, strict=True)])
+    import matplotlib.pyplot as plt
+
+    rows = np.stack([test[EXAMPLE], *(others[EXAMPLE] for others in out.values())])
+    figure, ax = plt.subplots(figsize=(13, 3.2), layout="constrained")
+    ScoreMapDisplay.from_estimator(density, rows, n_images=len(rows), ax=ax)
+    labels = [f"{name}\np = {p:.2g}" for name, p in zip(("in", *out), detector.p_values(rows), strict=True)]
+    top = ax.secondary_xaxis("top")
+    top.set_xticks(ax.get_xticks(), labels)
     top.tick_params(length=0)
     top.spines["top"].set_visible(False)
-    display.figure_.savefig(path, dpi=110, bbox_inches="tight")
+    figure.savefig(path, dpi=100)
 
 
 def main():

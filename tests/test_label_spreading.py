@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from sklearn.datasets import make_blobs, make_moons
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -96,34 +96,60 @@ def test_weights_are_symmetric_gaussians_of_the_nearest():
 
 
 def test_class_mass_follows_the_prior():
+    F = np.random.RandomState(0).uniform(size=(40, 3)) * [1, 5, 20]
+    prior = np.array([0.2, 0.3, 0.5])
+    scaled = np.stack([F[:, c] * prior[c] / F[:, c].sum() for c in range(3)], axis=1)
+    assert_allclose(scaled.sum(axis=0), prior)
+    assert_allclose(_graph.normalise(F, prior), scaled / scaled.sum(axis=1, keepdims=True))
+    assert_allclose(_graph.normalise(F, None), F / F.sum(axis=1, keepdims=True))
     X, y = make_blobs(300, centers=3, cluster_std=4.0, random_state=0)
     y = few(y, 5)
-    for prior, share in [("uniform", [1 / 3] * 3), ("labelled", [1 / 3] * 3), ([0.2, 0.3, 0.5], [0.2, 0.3, 0.5])]:
-        spreading = GraphLabelSpreading(class_prior=prior).fit(X, y)
-        W = spreading._connect()
-        F = _graph.spread(W, np.eye(4)[spreading_codes(spreading, y)][:, :3], spreading.alpha)
-        scaled = F / F.sum(axis=0) * share
-        assert_allclose(spreading._distributions, scaled / scaled.sum(axis=1, keepdims=True), rtol=1e-6)
     y[np.flatnonzero(y == 2)[1:]] = -1  # one labelled row of class 2: the labelled shares are no longer equal
     shares = [predicted_share(prior, X, y) for prior in ("labelled", "uniform", [0.05, 0.05, 0.9])]
     assert shares[0] < shares[1] < shares[2]
 
 
-def test_labels_that_misstate_the_sizes_of_the_classes_do_little_harm(digits, labels):
-    y = few(labels, 2)
-    y[np.flatnonzero(labels == 1)[:60]] = 1
+def test_labels_held_out_are_not_shown():
+    X, y = make_moons(30, noise=0.2, random_state=0)
+    spreading = GraphLabelSpreading(class_prior=None).fit(X, y)
+    W, nodes = spreading._connect(), np.arange(10)
+    codes = np.array([0, 0, 1, 1, 1, 1, 0, 0, 0, 2])
+    found = _graph.held_out(W, nodes, codes, 3, 0.9, None, n_splits=2)
+    assert np.isnan(found[9]).all(), "the only label of its class is always shown"
+    first, second = (test for _, test in StratifiedKFold(2, shuffle=True, random_state=0).split(codes[:9], codes[:9]))
+    for hidden, shown in [(first, second), (second, first)]:
+        Y = np.zeros((30, 3))
+        Y[[*shown, 9], [*codes[shown], 2]] = 1
+        assert_allclose(found[hidden], _graph.normalise(_graph.spread(W, Y, 0.9), None)[hidden])
+
+
+def test_alpha_and_accuracy_are_chosen_by_labels_held_out(digits, labels):
+    y = np.where(np.arange(len(labels)) < 1200, labels, -1)
+    spreading = GraphLabelSpreading().fit(digits, y)
+    assert spreading.alpha_ < 0.99, "many labels"
+    assert abs(spreading.held_out_accuracy_ - np.mean(spreading.transduction_[1200:] == labels[1200:])) < 0.04
+    assert GraphLabelSpreading().fit(digits, few(labels, 2)).alpha_ == 0.99
+    assert GraphLabelSpreading(alpha=0.7).fit(digits, y).alpha_ == 0.7
+    one = GraphLabelSpreading().fit(digits, few(labels, 1))
+    assert one.held_out_accuracy_ is None
+
+
+def test_probabilities_are_calibrated(digits, labels):
+    y = few(labels, 10)
     rest = y == -1
-    found = {p: np.mean(GraphLabelSpreading(class_prior=p).fit(digits, y).transduction_[rest] == labels[rest])
-             for p in ("uniform", "labelled")}  # fmt: skip
-    assert found["uniform"] > max(0.85, found["labelled"] + 0.2)
+    q = GraphLabelSpreading().fit(digits, y).label_distributions_[rest]
+    right = q.argmax(axis=1) == labels[rest]
+    assert abs(q.max(axis=1).mean() - right.mean()) < 0.08
+    assert q.max(axis=1)[right].mean() > q.max(axis=1)[~right].mean() + 0.1
 
 
-def spreading_codes(spreading, y):
-    """The class of each node, 3 for none; all rows differ here."""
-    rows = np.argsort(spreading._nodes[:, 0])
-    assert_array_equal(rows, np.arange(len(rows)))
-    X, _ = make_blobs(300, centers=3, cluster_std=4.0, random_state=0)
-    return np.where(y < 0, 3, y)[np.lexsort(X.T[::-1])]
+def test_calibration_finds_the_power():
+    random = np.random.RandomState(0)
+    q = random.dirichlet(np.ones(4), size=20000)
+    truth = _graph.sharpen(q, 2.5)
+    assert_allclose(truth, q**2.5 / (q**2.5).sum(axis=1, keepdims=True))
+    codes = (random.uniform(size=(20000, 1)) > truth.cumsum(axis=1)).sum(axis=1)
+    assert_allclose(_graph.calibrate(q, codes), 2.5, rtol=0.05)
 
 
 def predicted_share(prior, X, y):

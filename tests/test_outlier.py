@@ -311,7 +311,7 @@ def test_the_default_takes_any_table():
     detector = DensityOutlierDetector(random_state=0).fit(clean[200:])
     scores = detector.score_samples(np.concatenate([clean[100:200], odd]))
     assert np.isfinite(scores).all()
-    assert roc_auc_score(np.r_[np.ones(100), np.zeros(100)], scores) > 0.9
+    assert roc_auc_score(np.r_[np.ones(100), np.zeros(100)], scores) > 0.8
     assert detector.predict([[3, 1, 4, 0, 0, 1e-6, 0.0]]) == 1
     assert detector.predict([[3, 1, 4, 0, 0, 1e-6, 1e9]]) == -1
 

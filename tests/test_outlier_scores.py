@@ -19,7 +19,15 @@ from sklearn.preprocessing import StandardScaler
 from sklatent import DensityOutlierDetector, PixelCNNDensity, VAETransformer
 from sklatent._conformal import learn_ranks, smooth_log_p
 from sklatent._scores import (
-    MUTATION_RATE, SCORES, Fisher, Pool, Statistics, Typicality, code_lengths, corrupted, learn_bytes,
+    MUTATION_RATE,
+    SCORES,
+    Fisher,
+    Pool,
+    Statistics,
+    Typicality,
+    code_lengths,
+    corrupted,
+    learn_bytes,
 )  # fmt: skip
 
 # -- scores ----------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def test_parameters_set_after_fit_do_not_break_a_pickle(cls, fitted, digits):
     assert_same(fitted[cls], pickle.loads(pickle.dumps(changed)), digits)
 
 
-@every
+@every_net
 def test_a_device_that_is_missing_falls_back_to_the_cpu(cls, fitted, digits):
     if torch.cuda.is_available():
         return  # nothing is missing

@@ -24,8 +24,8 @@ from ._nn.corruption import CORRUPTIONS, make_corruption
 from ._pseudo_labels import class_weights, one_hot, pseudo_labels, with_labels_repeated
 
 STEPS = 600  # of max_iter=None, at least one epoch
-STEPS_OF_PRETRAINING = 1000  # of the encoder of encoder=None, at least three epochs
-IMAGE_AUGMENTATION, TABLE_AUGMENTATION = {"affine": 1.4}, {"mask": 0.3}  # of augmentation="auto"
+STEPS_OF_PRETRAINING = 4500  # of the encoder of encoder=None, at least three epochs
+IMAGE_AUGMENTATION, TABLE_AUGMENTATION = "elastic", {"mask": 0.3}  # of augmentation="auto"
 MOST_EPOCHS = 100  # of either
 
 
@@ -152,7 +152,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         *,
         image_shape=None,
         graph=None,
-        n_rounds=1,
+        n_rounds=2,
         augmentation="auto",
         mixup=None,
         class_weight=None,
@@ -261,21 +261,25 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         for name in ("net_", "graph_", "transduction_", "label_distributions_"):
             vars(self).pop(name, None)
 
-    def _default_encoder(self, n):
-        n_epochs = _epochs(STEPS_OF_PRETRAINING, n, 128, least=3)
-        common = {"max_iter": n_epochs, "device": self.device, "precision": self.precision, "verbose": self.verbose}
-        if self.image_shape is None:
-            return AutoencoderTransformer(64, hidden_layer_sizes=(512, 256), corruption="swap", **common)
+    def _default_encoder(self, X):
+        options = {"batch_size": 64, "max_iter": _epochs(STEPS_OF_PRETRAINING, len(X), 64, least=3)}
+        options |= {"device": self.device, "precision": self.precision, "verbose": self.verbose}
+        if self.image_shape is not None:
+            return AutoencoderTransformer(
+                64, image_shape=self.image_shape, hidden_layer_sizes=(16, 32, 64), loss="binary_cross_entropy",
+                corruption={"elastic": 1.0, "mask": 0.3}, learning_rate=3e-3, **options,
+            )  # fmt: skip
+        bounded = X.dtype == np.uint8 or (X.min() >= 0 and X.max() <= 1)
         return AutoencoderTransformer(
-            64, image_shape=self.image_shape, hidden_layer_sizes=(32, 64, 64), corruption={"affine": 1.0, "mask": 0.3},
-            loss="binary_cross_entropy", **common,
+            64, hidden_layer_sizes=(512, 256), loss="binary_cross_entropy" if bounded else "squared_error",
+            corruption="swap", learning_rate=1e-3, **options,
         )  # fmt: skip
 
     def _fitted_encoder(self, X, seed):
         """The encoder, fitted here on X unless it is frozen."""
         encoder = self.encoder
         if encoder is None:
-            encoder = self._default_encoder(len(X))
+            encoder = self._default_encoder(X)
         fitted = isinstance(encoder, FrozenEstimator)
         encoder = encoder.estimator if fitted else clone(encoder)
         if not isinstance(encoder, CoderTransformer):

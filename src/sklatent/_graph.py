@@ -7,12 +7,16 @@ functions", 2003 (class mass normalisation).
 
 import numpy as np
 from scipy import sparse
+from scipy.optimize import minimize_scalar
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import LinearOperator, cg
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
+from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import NearestNeighbors
 
 MAX_EXACT_ROWS = 100_000  # beyond, exact neighbours cost minutes
+MOST_POWER = 20  # of a distribution
+TINY = 1e-30
 
 
 def neighbor_index(Z, n_neighbors, n_jobs=None):
@@ -97,18 +101,56 @@ def spread(W, Y, alpha, tol=1e-6):
     return np.maximum(np.stack(columns, axis=1), 0)
 
 
-def normalise(F, prior, unreached):
-    """Rows of F to distributions, after its columns were scaled to sums in proportion to ``prior`` (None: as is).
+def one_hot(nodes, codes, shape):
+    """How many labelled rows of each class each node holds."""
+    Y = np.zeros(shape)
+    np.add.at(Y, (nodes, codes), 1.0)
+    return Y
 
-    Rows that are ``unreached`` by any label get the prior, or a uniform distribution without one.
-    """
+
+def normalise(F, prior):
+    """Rows of F to distributions, after its columns were scaled to sums in proportion to ``prior`` (None: as is)."""
     if prior is not None:
         mass = F.sum(axis=0)
         F = F * (prior / np.where(mass > 0, mass, 1))
     total = F.sum(axis=1, keepdims=True)
-    rest = np.full(F.shape[1], 1 / F.shape[1]) if prior is None else prior
-    unreached = unreached | (total[:, 0] <= 0)
-    return np.where(unreached[:, None], rest, F / np.where(total > 0, total, 1))
+    return np.where(total > 0, F / np.where(total > 0, total, 1), 1 / F.shape[1])
+
+
+def held_out(W, nodes, codes, n_classes, alpha, prior, n_splits):
+    """Distributions of the labelled nodes where their own labels, fold by fold, are not shown: (n_labelled, n_classes).
+
+    NaN in the rows of classes with a single label, which is always shown.
+    """
+    found = np.full((len(nodes), n_classes), np.nan)
+    several = np.flatnonzero(np.bincount(codes, minlength=n_classes)[codes] > 1)
+    folds = StratifiedKFold(n_splits, shuffle=True, random_state=0)
+    for _, test in folds.split(several, codes[several]):
+        hidden = several[test]
+        shown = np.setdiff1d(np.arange(len(nodes)), hidden)
+        F = spread(W, one_hot(nodes[shown], codes[shown], (W.shape[0], n_classes)), alpha)
+        found[hidden] = normalise(F, prior)[nodes[hidden]]
+    return found
+
+
+def sharpen(distributions, power):
+    """q^power, normalised."""
+    return softmax(power * np.log(np.maximum(distributions, TINY)), axis=1)
+
+
+def calibrate(distributions, codes):
+    """The power that makes the distributions fit the labels best: of the least cross-entropy.
+
+    The labels count as 1 - 1 / (n + 2), as Platt (1999) has it, or a few that are all right would ask for infinity.
+    """
+    smooth = 1 / (len(codes) + 2)
+    log_q = np.log(np.maximum(distributions, TINY))
+
+    def cross_entropy(log_power):
+        log_p = log_softmax(np.exp(log_power) * log_q, axis=1)
+        return -np.mean((1 - smooth) * log_p[np.arange(len(codes)), codes] + smooth * log_p.mean(axis=1))
+
+    return float(np.exp(minimize_scalar(cross_entropy, bounds=(0, np.log(MOST_POWER)), method="bounded").x))
 
 
 def unreached_rows(W, labelled):

@@ -71,7 +71,7 @@ def halves(X):
 
 
 def learn_bytes(X):
-    """Which value becomes which byte: 0 to 255 themselves if all are whole and in there, else 256 levels of the range."""
+    """Which value becomes which byte: itself if all are whole and from 0 to 255, else one of 256 levels of a range."""
     X = check_array(X)
     low, high = float(X.min()), float(X.max())
     if is_whole(X) and low >= 0 and high <= 255:

@@ -16,6 +16,7 @@ from ._base import DensityMethods, fresh_seed
 
 NEAR, FAR = 3.0, 4.0  # standard deviations: what is beyond the first is compressed to below the second
 CLOSEST = 1e-4  # standard deviations in each feature, below which rows are taken for the same
+NOTHING = 1e-100  # the least scale
 N_DRAWS, N_DRAWN = 100, 16  # sets of rows, and rows in each, that the core is close to
 CORE, STEP = 0.5, 0.1  # share of the rows that the core starts with, and grows by
 
@@ -45,8 +46,8 @@ class HistogramDensity(_Table):
 
     .. math:: p(x) = \prod_i \frac{c_i(x_i) + 1/2}{(n + B/2) \, w_i}
 
-    where c counts the rows of ``fit`` in the bin, of B bins of width w. Beyond the last bin the log-density falls as
-    the logarithm of the distance.
+    where c counts the rows of ``fit`` in the bin, of B bins of width w. Outside of all bins the log-density is that
+    of an empty one, less log(1 + distance / w).
 
     Parameters
     ----------
@@ -108,6 +109,7 @@ class HistogramDensity(_Table):
         counts = np.stack([np.bincount(column, minlength=self.n_bins) for column in bins.T])
         log_cells = np.log(len(X) + 0.5 * self.n_bins) + np.log(self._width)
         self._log_density = np.log(counts + 0.5) - log_cells[:, np.newaxis]  # (d, bins)
+        self._log_empty = math.log(0.5) - log_cells  # (d,)
         return self
 
     def score_features(self, X):
@@ -125,7 +127,8 @@ class HistogramDensity(_Table):
         X = self._check_rows(X)
         inside = np.clip(X, self._low, self._high)
         log_density = self._log_density[np.arange(X.shape[1]), self._bins(inside)]
-        return log_density - np.log1p(np.abs(X - inside) / self._width)
+        beyond = np.abs(X - inside) / self._width
+        return np.where(beyond > 0, self._log_empty - np.log1p(beyond), log_density)
 
     def _bins(self, X):
         return np.minimum((X - self._low) / self._width, self.n_bins - 1).astype(int)
@@ -147,9 +150,9 @@ class NeighborsDensity(_Table):
     ----------
     n_neighbors : int, default=5
     support_fraction : float, default=1.0
-        Share of the rows of ``fit`` that are kept as neighbours. Below 1 outliers among them, even in clusters, do
-        not count: the core, half of the rows, those on average nearest to 16 rows drawn at random, grows by a tenth of
-        all rows at a time, those densest given what it holds already, to the share wanted.
+        Share of the rows of ``fit`` that are kept as neighbours. Below 1 outliers among them, even in clusters,
+        hardly count: the core, half of the rows, those on average nearest to the next of 16 rows drawn at random,
+        grows to the share wanted, a tenth of all rows at a time, by those densest given what it holds.
     random_state : int, RandomState instance or None, default=None
         Of the rows drawn.
 
@@ -171,6 +174,9 @@ class NeighborsDensity(_Table):
     A row at distance zero is taken for the scored row itself and left out once, so that the rows of ``fit`` score as
     new ones do. The fitted object holds the rows that were kept; a score costs distances to all of them.
 
+    It is a score more than a density: it does not integrate to one, and in many dimensions the logarithm of the
+    distance, times their number, moves fast.
+
     References
     ----------
     D. O. Loftsgaarden, C. P. Quesenberry, "A nonparametric estimate of a multivariate density function", 1965.
@@ -188,9 +194,9 @@ class NeighborsDensity(_Table):
     >>> rng = np.random.RandomState(0)
     >>> X = np.concatenate([rng.normal(size=(180, 2)), rng.normal(loc=6, scale=0.1, size=(20, 2))])
     >>> NeighborsDensity().fit(X).score_samples([[0, 0], [6, 6]]).round(1)
-    array([-2. , -0.4])
+    array([-2.8,  0.5])
     >>> NeighborsDensity(support_fraction=0.8, random_state=0).fit(X).score_samples([[0, 0], [6, 6]]).round(1)
-    array([-1.8, -6.7])
+    array([-2.5, -7.7])
     """
 
     _parameter_constraints = {
@@ -252,23 +258,25 @@ class NeighborsDensity(_Table):
         return self._features(self._check_rows(X))
 
     def _closeness(self, X):
-        """Minus the mean log distance to the nearest of the rows of each draw that the row is not in."""
+        """Minus the mean distance to the nearest of the rows of each draw that the row is not in."""
         rng = np.random.RandomState(fresh_seed(self.random_state))
         self._scale_to(X)
         U, n = self._scaled(X), len(X)
         total, count = np.zeros(n), np.zeros(n)
         for _ in range(N_DRAWS):
             drawn = rng.permutation(n)[: min(N_DRAWN, n // 2)]
-            log_r = np.log(pairwise_distances(U, U[drawn]).min(axis=1) + CLOSEST * math.sqrt(X.shape[1]))
-            log_r[drawn] = 0
-            total, count = total + log_r, count + 1
+            nearest = pairwise_distances(U, U[drawn]).min(axis=1)
+            nearest[drawn] = 0
+            total, count = total + nearest, count + 1
             count[drawn] -= 1
         return -total / np.maximum(count, 1)
 
     def _scale_to(self, X):
         self._shift, scale = X.mean(axis=0), X.std(axis=0)
         tiny = 10 * np.finfo(np.float64).eps * np.abs(X).max(axis=0)  # nothing but rounding
-        self._scale = np.where(scale > tiny, scale, 1.0)
+        varies = scale > tiny
+        self._scale = np.where(varies, scale, np.maximum(tiny, NOTHING))  # any other value is far from a constant
+        self._log_scale = np.where(varies, np.log(self._scale), 0.0)
 
     def _scaled(self, X):
         """Standardised; beyond ``NEAR`` strictly increasing still, towards ``FAR``, with slope 1 at the start."""
@@ -307,7 +315,7 @@ class NeighborsDensity(_Table):
         log_squares = (slope[..., np.newaxis] * (squares - self._usual)).mean(axis=1)  # sums to mean log r^2 / usual
         volume = d / 2 * math.log(math.pi) - gammaln(d / 2 + 1)
         level = digamma(np.arange(1, self._k + 1)).mean() - math.log(len(self._rows)) - volume
-        return level / d - 0.5 * math.log(usual) - d / 2 * log_squares - np.log(self._scale)
+        return level / d - 0.5 * math.log(usual) - d / 2 * log_squares - self._log_scale
 
     def __sklearn_is_fitted__(self):
         return "_tree" in vars(self)
