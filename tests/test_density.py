@@ -45,6 +45,15 @@ def test_map_sums_to_the_score(cls, digits):
     assert_allclose(per_pixel.sum(axis=1), density.score_samples(digits[:10]), rtol=1e-10)
 
 
+def test_score_statistics_are_score_features_by_cells(digits):
+    density = small(PixelCNNDensity, image_shape=(8, 8), max_iter=1).fit(digits[:100])
+    cells = density.score_statistics(digits[:10])
+    maps = density.score_features(digits[:10]).reshape(10, 4, 2, 4, 2)
+    assert_allclose(cells, maps.sum(axis=(2, 4)).reshape(10, 16), rtol=1e-5)
+    table = small(PixelCNNDensity, max_iter=1).fit(digits[:100, :5])
+    assert_array_equal(table.score_statistics(digits[:10, :5]), table.score_features(digits[:10, :5]))
+
+
 @every
 def test_units_are_those_of_x(cls):
     """score(c X) of a model fitted on c X is score(X) - d log c: the bin width or scale is paid for."""

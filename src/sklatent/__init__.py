@@ -17,6 +17,7 @@ from ._made import MADEDensity
 from ._outlier import DensityOutlierDetector
 from ._pixelcnn import PixelCNNDensity
 from ._pixelrnn import PixelRNNDensity
+from ._tables import HistogramDensity, NeighborsDensity
 from ._vae import VAETransformer
 
 __version__ = "0.1.0"
@@ -25,10 +26,12 @@ __all__ = [
     "DensityOutlierDetector",
     "EncoderClassifier",
     "GraphLabelSpreading",
+    "HistogramDensity",
     "HistoryDisplay",
     "LabeledKFold",
     "LatentSpaceDisplay",
     "MADEDensity",
+    "NeighborsDensity",
     "PixelCNNDensity",
     "PixelRNNDensity",
     "ReconstructionDisplay",

@@ -21,10 +21,10 @@ from ._label_spreading import GraphLabelSpreading, compare_with_pca
 from ._labels import UNLABELLED, encode_labels
 from ._nn.classifier import Classifier
 from ._nn.corruption import CORRUPTIONS, make_corruption
-from ._pseudo_labels import class_weights, one_hot, pseudo_labels, with_labels_repeated
+from ._pseudo_labels import class_weights, one_hot, pseudo_labels, repeated, with_labels_repeated
 
 STEPS = 600  # of max_iter=None, at least one epoch
-STEPS_OF_PRETRAINING = 4500  # of the encoder of encoder=None, at least three epochs
+STEPS_OF_PRETRAINING = {True: 4500, False: 9000}  # of encoder=None, images and tables; at least three epochs
 IMAGE_AUGMENTATION, TABLE_AUGMENTATION = "elastic", {"mask": 0.3}  # of augmentation="auto"
 MOST_EPOCHS = 100  # of either
 
@@ -33,10 +33,10 @@ MOST_EPOCHS = 100  # of either
 class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, TorchEstimator):
     r"""Fine-tune an encoder to classify, from few labels and many rows without any.
 
-    The encoder is trained on all rows, without labels. If some rows are unlabelled (``y == -1``), the labels are then
-    spread over a graph of its codes; a net, the encoder and a linear head, learns what the graph says of augmented
-    rows; and the labels are spread anew over the graph of the codes that it now gives, which is what predicts.
-    Each row i of a batch adds
+    The encoder is trained on all rows, without labels. Then a net, the encoder and a linear head, learns the labelled
+    rows under augmentation. If other rows are unlabelled (``y == -1``), the labels are spread over a graph of the codes
+    that it now gives; the net learns what the graph says of all rows; and the labels are spread anew over the codes of
+    the better net, which is what predicts. Each row i of a batch adds
 
     .. math:: -w_i \, \log p(c_i \mid \tilde x_i)
 
@@ -56,7 +56,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
     graph : GraphLabelSpreading or None, default=None
         What spreads the labels over the codes. None is ``GraphLabelSpreading()``.
     n_rounds : int, default={n_rounds}
-        How often the net learns from the graph, and the graph is made anew from its codes.
+        How often the net learns from the graph, and the graph is made anew from its codes; 0 leaves it at the labels.
     augmentation : "auto", name, list, dict, callable or None, default="auto"
         What is done to the rows that the net sees in training, in the terms of ``corruption`` of the encoders.
         ``"auto"`` warps images and masks features of tables.
@@ -67,8 +67,8 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         Weights of the classes in the loss, as in scikit-learn.
     freeze : int, default=0
         Epochs in which only the head is trained, before the encoder is too.
-    encoder_learning_rate : float, default={encoder_learning_rate}
-        Of the encoder.
+    encoder_learning_rate : float or None, default=None
+        Of the encoder. None is 1e-3 for images and 3e-4 for tables.
     learning_rate : float, default={learning_rate}
         Of the head. Both rise over the first 3 % of the steps and then fall to 0 as a cosine.
     weight_decay : float, default={weight_decay}
@@ -76,7 +76,8 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
     ema_decay : float, default={ema_decay}
         Decay of an exponential moving average of the weights over the steps, which then takes their place. 0: none.
     max_iter : int or None, default=None
-        Epochs of each round. None: as many as make about 600 steps, from 1 to 100.
+        Epochs of each training. None: as many as make about 600 steps, from 1 to 100. An epoch of the labelled rows
+        shows them so often that it has 20 steps, where others are unlabelled.
     batch_size : int, default={batch_size}
         Rows in a step of training; all rows if there are fewer.
     {early_stopping}
@@ -141,7 +142,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         "mixup": [Interval(Real, 0, None, closed="left"), None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "freeze": [Interval(Integral, 0, None, closed="left")],
-        "encoder_learning_rate": [Interval(Real, 0, None, closed="left")],
+        "encoder_learning_rate": [Interval(Real, 0, None, closed="left"), None],
         "ema_decay": [Interval(Real, 0, 1, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
     }
@@ -152,12 +153,12 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         *,
         image_shape=None,
         graph=None,
-        n_rounds=2,
+        n_rounds=1,
         augmentation="auto",
         mixup=None,
         class_weight=None,
         freeze=0,
-        encoder_learning_rate=1e-3,
+        encoder_learning_rate=None,
         learning_rate=3e-3,
         weight_decay=5e-4,
         ema_decay=0.99,
@@ -262,7 +263,8 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
             vars(self).pop(name, None)
 
     def _default_encoder(self, X):
-        options = {"batch_size": 64, "max_iter": _epochs(STEPS_OF_PRETRAINING, len(X), 64, least=3)}
+        n_steps = STEPS_OF_PRETRAINING[self.image_shape is not None]
+        options = {"batch_size": 64, "max_iter": _epochs(n_steps, len(X), 64, least=3)}
         options |= {"device": self.device, "precision": self.precision, "verbose": self.verbose}
         if self.image_shape is not None:
             return AutoencoderTransformer(
@@ -319,15 +321,15 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         return Classifier(coder, self._n_features_out, len(self.classes_), mixup=spec["mixup"])
 
     def _fit_rounds(self, X, known, codes, apart, weights, seed):
-        """Graph, net, graph, as often as ``n_rounds`` says."""
-        Z = self.encoder_.transform(X)
-        self.agreement_ = self._compare(X, Z, known, seed)
-        graph = self._fit_graph(Z, known)
-        index = with_labels_repeated(known, apart)
+        """The labels; then graph, net, graph, as often as ``n_rounds`` says."""
+        self.agreement_ = self._compare(X, self.encoder_.transform(X), known, seed)
+        labels = one_hot(codes, weights)
+        self._fine_tune(X, labels, repeated(np.flatnonzero(known != UNLABELLED), self.batch_size), apart, seed)
+        graph = self._fit_graph(X, known)
         for i in range(self.n_rounds):
             targets = pseudo_labels(graph.label_distributions_, codes, weights)
-            self._fine_tune(X, targets, index, apart, seed + i)
-            graph = self._fit_graph(self.transform(X), known)
+            self._fine_tune(X, targets, with_labels_repeated(known, apart), apart, seed + i + 1)
+            graph = self._fit_graph(X, known)
         self.graph_, self.label_distributions_ = graph, graph.label_distributions_
         best = np.where(codes == UNLABELLED, self.label_distributions_.argmax(axis=1), codes)
         self.transduction_ = self.classes_[best]
@@ -342,9 +344,9 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
             patience=self.n_iter_no_change, tol=self.tol, callbacks=[*callbacks, *copy.deepcopy(self.callbacks or [])],
         )  # fmt: skip
 
-    def _fit_graph(self, Z, known):
+    def _fit_graph(self, X, known):
         graph = GraphLabelSpreading() if self.graph is None else clone(self.graph)
-        return graph.fit(Z, known)
+        return graph.fit(self.transform(X), known)
 
     def _compare(self, X, Z, known, seed):
         """``agreement_``, with a warning where the codes are worse than PCA's beyond chance."""
@@ -379,7 +381,10 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
     # -- what is shared with the encoders --------------------------------------------------------------------
 
     def _rates(self):
-        return {"coder.*": self.encoder_learning_rate / self.learning_rate}
+        rate = self.encoder_learning_rate
+        if rate is None:
+            rate = 1e-3 if self.image_shape_ else 3e-4
+        return {"coder.*": rate / self.learning_rate}
 
     @property
     def _n_features_out(self):

@@ -13,7 +13,7 @@ from ._base import SampleMethods, UnsupervisedEstimator, fresh_seed
 from ._callbacks import WeightAverage
 from ._data import check_whole, learn_levels
 from ._nn.autoregressive import AutoregressiveModel
-from ._nn.likelihoods import LEVEL_LIKELIHOODS
+from ._nn.likelihoods import LEVEL_LIKELIHOODS, cell_sums
 from ._nn.scaling import Levels, fill
 
 ROWS_FOR_SCALE = 200  # of the features of ``transform``
@@ -61,6 +61,25 @@ class AutoregressiveDensity(
             The rows sum to ``score_samples``; ``reshape(-1, *image_shape_)`` folds them to maps.
         """
         return self._apply(lambda module, x: module.log_prob_map(x), X).astype(np.float64)
+
+    def score_statistics(self, X):
+        """Where the likelihood is low: ``score_features``, of an image summed over the cells of a grid.
+
+        ``DensityOutlierDetector(method="statistics")`` learns from kept-apart rows how these are distributed.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        statistics : ndarray of shape (n_samples, n_statistics), float64
+            In nats; the rows sum to ``score_samples``. The grid has at most 7 x 7 cells.
+        """
+        if getattr(self, "image_shape_", None) is None:
+            return self.score_features(X)
+        cells = self._apply(lambda module, x: cell_sums(module.log_prob_map(x), self.image_shape_), X)
+        return cells.astype(np.float64)
 
     def complete(self, X, random_state=None, n_proposals=64):
         """Draw what is missing, given what is there.

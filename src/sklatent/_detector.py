@@ -24,7 +24,7 @@ class CalibratedDetector(OutlierMixin):
 
     def _n_calibrating(self, n):
         """Of n rows kept apart, those that are left where the score learns from the others."""
-        return n - n // 2 if self._learns else n
+        return n - max(1, n // 2) if self._learns else n
 
     def _calibrate(self, X, *, apart):
         n, n_fewest = self._n_calibrating(_num_samples(X)), rows_needed(self._level())

@@ -315,7 +315,7 @@ default="auto"
             self.backgrounds_ = [self._clone(self.background if own else _thawed(member), rng) for member in members]
         self._codec = self.codelength
         if score.takes_codelength and self._codec is None and (shaped or self.method_ == "complexity"):
-            self._codec = "bz2"
+            self._codec = ("bz2", "zlib")  # each has its own blind spots
 
     def _check_use(self, name, used):
         if getattr(self, name) is not None and not used:
@@ -351,10 +351,11 @@ default="auto"
         n_apart = self.calibration_size if is_count else int(np.ceil(self.calibration_size * n))
         n_needed, n_calibrating = rows_needed(min(self._level(), FINEST_LEVEL)), self._n_calibrating(n_apart)
         if n_apart >= n or n_calibrating < n_needed:
+            calibrating = f"{n_calibrating} to calibrate on, but {n_needed} are needed"
             warnings.warn(
-                f"Of {n} rows, calibration_size={self.calibration_size} leaves {n_calibrating} to calibrate on, but "
-                f"{n_needed} are needed. p-values are now ranks among the rows of fit, and not valid. Pass more rows "
-                "or a larger calibration_size; calibration_size=None does the same without this warning.",
+                f"Of {n} rows, calibration_size={self.calibration_size} leaves "
+                f"{'none to fit on' if n_apart >= n else calibrating}. p-values are now ranks among the rows of fit, and not valid. Pass more rows "
+                "or another calibration_size; calibration_size=None does the same without this warning.",
                 stacklevel=4,
             )
             return X, None
@@ -375,7 +376,9 @@ default="auto"
 
     def _new_score(self):
         backgrounds = self.backgrounds_ or [None] * len(self.estimators_)
-        codelength = self._codec and partial(code_lengths, codec=self._codec, **self._bytes)
+        codelength = self._codec and partial(
+            code_lengths, codec=self._codec, image_shape=self.image_shape_, **self._bytes
+        )
         scores = [
             SCORES[self.method_](estimator, background, codelength, self._seed)
             for estimator, background in zip(self.estimators_, backgrounds, strict=True)

@@ -10,6 +10,7 @@ from sklearn.utils import compute_class_weight
 
 from ._labels import UNLABELLED
 
+STEPS_OF_LABELS = 20  # in an epoch of labelled rows alone
 LABELLED_SHARE = 0.2  # of the rows of a batch, as long as some have no label
 
 
@@ -47,3 +48,8 @@ def with_labels_repeated(known, apart):
     rest = np.setdiff1d(np.flatnonzero(known == UNLABELLED), apart)
     times = round(LABELLED_SHARE / (1 - LABELLED_SHARE) * len(rest) / len(labelled))
     return np.concatenate([rest, np.tile(labelled, max(1, times))])
+
+
+def repeated(labelled, batch_size):
+    """The labelled rows as often as makes ``STEPS_OF_LABELS`` full batches, once at least."""
+    return np.tile(labelled, max(1, round(STEPS_OF_LABELS * batch_size / len(labelled))))

@@ -79,22 +79,34 @@ def learn_bytes(X):
     return {"low": low, "step": (high - low) / 255 or 1.0}
 
 
-def code_lengths(X, codec, low, step):
-    """Nats that a lossless compressor needs for each row.
+def code_lengths(X, codec, low, step, image_shape=None):
+    """Nats that lossless compressors need for each row.
 
-    ``codec`` is a name in ``COMPRESSORS``, or maps a uint8 array to bytes or to a number of nats.
+    ``codec`` is a name in ``COMPRESSORS``, a tuple of names, whose lengths are averaged, or maps a uint8 array to
+    bytes or to a number of nats. Named ones read an image by its rows and by its columns, and are averaged too.
     """
-    encode = COMPRESSORS[codec] if isinstance(codec, str) else codec
+    X = check_array(X)
+    if callable(codec):
+        return _code_lengths(X, codec, codec, low, step)
+    scans = [X]
+    if image_shape is not None:
+        scans.append(X.reshape(-1, *image_shape).swapaxes(-1, -2).reshape(X.shape))
+    names = (codec,) if isinstance(codec, str) else codec
+    each = [_code_lengths(scan, COMPRESSORS[name], name, low, step) for name in names for scan in scans]
+    return np.mean(each, axis=0)
+
+
+def _code_lengths(X, encode, name, low, step):
     lengths = []
-    for i, row in enumerate(check_array(X)):
+    for i, row in enumerate(X):
         levels = np.clip(np.rint((row.astype(np.float64) - low) / step), 0, 255).astype(np.uint8)
         try:
             code = encode(levels)
             nats = 8 * math.log(2) * len(code) if isinstance(code, bytes | bytearray) else float(code)
         except Exception as error:
-            raise ValueError(f"codelength={codec!r} failed on row {i}: {error!r}") from error
+            raise ValueError(f"codelength={name!r} failed on row {i}: {error!r}") from error
         if not math.isfinite(nats):
-            raise ValueError(f"codelength={codec!r} gave {nats} for row {i}; it must give bytes or finite nats.")
+            raise ValueError(f"codelength={name!r} gave {nats} for row {i}; it must give bytes or finite nats.")
         lengths.append(nats)
     return np.array(lengths)
 
@@ -200,37 +212,44 @@ class Fisher(LogLikelihood):
 
 
 class Statistics(Score):
-    takes_background = takes_codelength = learns = True
+    """Sum of two log ranks: of the likelihood and the code length added up, and of a mixture over all statistics.
 
-    def _groups(self, X):
-        first = [check_scores(self.estimator, X), check_scores(self.background, X)]
+    The first is one-sided, and low for what is unlikely though simple; the second is two-sided, and low for what is
+    unlike the reference rows in anything that the statistics tell, such as where in an image the likelihood is low.
+    """
+
+    takes_codelength = learns = True
+
+    def _statistics(self, X):  # -> (n,), (n, k)
+        columns = [check_scores(self.estimator, X)]
         if self.codelength is not None:
-            first.append(self.codelength(X))
-        groups = [np.stack(first, axis=1)]
+            columns.append(self.codelength(X))
+        total, parts = np.sum(columns, axis=0), [np.stack(columns, axis=1)]
         if hasattr(self.estimator, "score_statistics"):
-            groups.append(np.asarray(self.estimator.score_statistics(X), dtype=np.float64))
-        return groups
+            parts.append(np.asarray(self.estimator.score_statistics(X), dtype=np.float64))
+        return total, np.hstack(parts)
 
     def _learn(self, X):
         first, second = halves(X)
-        heads = [learn_head(rows, self.seed) for rows in self._groups(first)]
-        groups = zip(heads, self._groups(second), strict=True)
-        return {"heads": heads, "ranks": [learn_ranks(head_score(head, rows)) for head, rows in groups]}
+        head = learn_head(self._statistics(first)[1], self.seed)
+        total, statistics = self._statistics(second)
+        return {"head": head, "ranks": [learn_ranks(total), learn_ranks(head_score(head, statistics))]}
 
     def score(self, X):
-        groups = zip(self.learned["ranks"], self.learned["heads"], self._groups(X), strict=True)
-        return np.min([smooth_log_p(head_score(head, rows), ranks) for ranks, head, rows in groups], axis=0)
+        total, statistics = self._statistics(X)
+        by_total, by_head = self.learned["ranks"]
+        return smooth_log_p(total, by_total) + smooth_log_p(head_score(self.learned["head"], statistics), by_head)
 
 
 def learn_head(rows, seed):
     """A small Gaussian mixture over standardised statistics, and the range beyond which they are cut off."""
+    rows = np.repeat(rows, 2, axis=0) if len(rows) == 1 else rows  # a mixture takes no fewer than two
     finite = np.where(np.isfinite(rows), rows, np.nan)
     low, high = np.nan_to_num(np.nanmin(finite, axis=0)), np.nan_to_num(np.nanmax(finite, axis=0))
     span = FARTHEST * np.maximum(high - low, 1.0)
-    mixture = GaussianMixture(
-        min(N_HEAD_COMPONENTS, len(rows)), reg_covar=HEAD_REG_COVAR, init_params="random_from_data", n_init=3,
-        random_state=seed,
-    )  # fmt: skip
+    mixture = GaussianMixture(  # one covariance for all: there are many statistics and not many rows
+        min(N_HEAD_COMPONENTS, len(rows)), covariance_type="tied", reg_covar=HEAD_REG_COVAR, random_state=seed
+    )
     mixture = make_pipeline(StandardScaler(), mixture).fit(np.where(np.isnan(finite), low, finite))
     return {"low": low - span, "high": high + span, "mixture": mixture}
 

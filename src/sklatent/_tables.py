@@ -66,7 +66,8 @@ class HistogramDensity(_Table):
 
     Notes
     -----
-    It knows of no dependence between features.
+    It knows of no dependence between features. It integrates to one over the ranges of ``fit``; what lies outside is
+    for ranking. A constant feature counts as a bin of width 1, of which any other value is outside.
 
     References
     ----------
@@ -127,11 +128,13 @@ class HistogramDensity(_Table):
         X = self._check_rows(X)
         inside = np.clip(X, self._low, self._high)
         log_density = self._log_density[np.arange(X.shape[1]), self._bins(inside)]
-        beyond = np.abs(X - inside) / self._width
+        with np.errstate(over="ignore"):
+            beyond = np.minimum(np.abs(X - inside) / self._width, np.finfo(np.float64).max)
         return np.where(beyond > 0, self._log_empty - np.log1p(beyond), log_density)
 
     def _bins(self, X):
-        return np.minimum((X - self._low) / self._width, self.n_bins - 1).astype(int)
+        with np.errstate(over="ignore"):
+            return np.minimum((X - self._low) / self._width, self.n_bins - 1).astype(int)
 
     def __sklearn_is_fitted__(self):
         return "_log_density" in vars(self)
@@ -143,8 +146,8 @@ class NeighborsDensity(_Table):
     .. math:: \log p(x) = \frac 1 k \sum_{j=1}^k \psi(j) - \log (n V_d) - d \log r_j(x),
 
     where r_j is the distance to the j-th neighbour among n rows, V_d the volume of the unit ball in d dimensions and
-    psi the digamma function. It is the density of
-    standardised features, compressed beyond 3 standard deviations to at most 4, in the units of X.
+    psi the digamma function. Distances are those of standardised features, compressed beyond 3 standard deviations to
+    at most 4; the score is in the units of X.
 
     Parameters
     ----------
@@ -272,15 +275,18 @@ class NeighborsDensity(_Table):
         return -total / np.maximum(count, 1)
 
     def _scale_to(self, X):
-        self._shift, scale = X.mean(axis=0), X.std(axis=0)
-        tiny = 10 * np.finfo(np.float64).eps * np.abs(X).max(axis=0)  # nothing but rounding
+        size = np.abs(X).max(axis=0)
+        parts = X / np.maximum(size, NOTHING)  # whose squares do not overflow
+        self._shift, scale = size * parts.mean(axis=0), size * parts.std(axis=0)
+        tiny = 10 * np.finfo(np.float64).eps * size  # nothing but rounding
         varies = scale > tiny
         self._scale = np.where(varies, scale, np.maximum(tiny, NOTHING))  # any other value is far from a constant
         self._log_scale = np.where(varies, np.log(self._scale), 0.0)
 
     def _scaled(self, X):
         """Standardised; beyond ``NEAR`` strictly increasing still, towards ``FAR``, with slope 1 at the start."""
-        U = (X - self._shift) / self._scale
+        with np.errstate(over="ignore"):
+            U = (X - self._shift) / self._scale
         size, gap = np.abs(U), FAR - NEAR
         return np.sign(U) * np.where(size > NEAR, FAR - gap**2 / np.maximum(size - NEAR + gap, gap), size)
 
@@ -288,10 +294,14 @@ class NeighborsDensity(_Table):
         self._scale_to(X)
         self._rows = self._scaled(X)
         self._k = min(self.n_neighbors, len(X) - 1)
-        self._tree = NearestNeighbors(n_neighbors=self._k + 1).fit(self._rows)
+        self._grow()
         some = self._rows[:: 1 + len(X) // 500]
         self._usual = self._squares(some).mean(axis=(0, 1))  # (d,)
         return self
+
+    def _grow(self):
+        """The tree follows from the rows, so a pickle holds these alone."""
+        self._tree = NearestNeighbors(n_neighbors=self._k + 1).fit(self._rows)
 
     def _squares(self, U):
         """Squared differences to the neighbours, (n, k, d), with a floor."""
@@ -319,3 +329,11 @@ class NeighborsDensity(_Table):
 
     def __sklearn_is_fitted__(self):
         return "_tree" in vars(self)
+
+    def __getstate__(self):
+        return {name: value for name, value in super().__getstate__().items() if name != "_tree"}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "_rows" in vars(self):
+            self._grow()

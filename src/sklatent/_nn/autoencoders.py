@@ -6,10 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .likelihoods import cell_sums
+
 LOG_2PI = math.log(2 * math.pi)
 LOG_VARIANCE_MAX = 10.0  # of codes and of features, in scaled units: keeps exp finite in a diverging fit
 CODE_VARIANCE_FLOOR = 1e-4
-GRID = 7  # cells along the longer side of an image, at most
 CHUNK = 2**14  # features decoded at once per row; fixed, so that a row's sum has one order in any batch
 
 
@@ -194,20 +195,12 @@ class VAE(_Coder):
         return torch.stack([bound.detach() for bound in bounds]).amax(0) - bounds[0].detach()
 
     def statistics(self, x):  # (n, d) -> (n, cells + k)
-        """log p(x|z) at the posterior mean, summed over the cells of a grid (all features of a table), and that mean.
-
-        The grid is the finest of square cells with at most ``GRID`` of them along a side.
-        """
+        """log p(x|z) at the posterior mean, in the cells of an image or summed up, and that mean."""
         u = self._scaled(x)
         mean = self._posterior(u)[0]
-        cells = self._log_likelihood_map(self._target(x, u), mean)
-        if len(self.input_shape) == 3:
-            size = math.ceil(max(self.input_shape[1:]) / GRID)
-            maps = cells.unflatten(1, self.input_shape).sum(1, keepdim=True)
-            cells = F.avg_pool2d(maps, size, ceil_mode=True, divisor_override=1).flatten(1)
-        else:
-            cells = cells.sum(1, keepdim=True)
-        return torch.cat([cells, mean], 1)
+        maps = self._log_likelihood_map(self._target(x, u), mean)
+        is_image = len(self.input_shape) == 3
+        return torch.cat([cell_sums(maps, self.input_shape) if is_image else maps.sum(1, keepdim=True), mean], 1)
 
     def _bound(self, target, mean, log_variance, noise):
         """The evidence lower bound, its expectation over q by the draws of ``noise``."""

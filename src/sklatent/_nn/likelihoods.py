@@ -23,6 +23,14 @@ def _at_least_float32(x):
     return x.float() if x.dtype.itemsize < 4 else x
 
 
+def cell_sums(maps, image_shape, n_along=7):  # (n, d) -> (n, cells)
+    """Sums over the channels and over square cells of pixels, as small as ``n_along`` of them along a side allow."""
+    height, width = image_shape[1:]
+    maps = maps.unflatten(1, image_shape).sum(1, keepdim=True)
+    size = math.ceil(max(height, width) / n_along)
+    return F.avg_pool2d(maps, size, ceil_mode=True, divisor_override=1).flatten(1)
+
+
 def _pick(log_weights, generator, *params):  # (n, K), ..., (n, K)s -> (n,)s
     """Draw one component of each row's mixture; its parameters."""
     chosen = torch.multinomial(log_weights.exp(), 1, generator=generator)
