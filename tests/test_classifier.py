@@ -29,7 +29,7 @@ from sklatent import (
     VAETransformer,
 )
 from sklatent._nn.classifier import Classifier
-from sklatent._pseudo_labels import class_weights, one_hot, pseudo_labels, with_labels_repeated
+from sklatent._pseudo_labels import class_weights, one_hot, pseudo_labels, repeated, with_labels_repeated
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,9 @@ def test_labelled_rows_are_a_fifth_of_what_is_shown():
     assert_array_equal(np.unique(index), np.arange(1000))
     apart = np.flatnonzero(known == -1)[:100]
     assert not np.isin(with_labels_repeated(known, apart), apart).any()
+    alone = repeated(np.array([3, 5, 8]), batch_size=10)
+    assert_array_equal(np.bincount(alone)[[3, 5, 8]], [67, 67, 67])  # about 20 batches
+    assert_array_equal(repeated(np.arange(500), batch_size=10), np.arange(500))
 
 
 def test_class_weights_are_scikit_learn_s():
@@ -210,8 +213,8 @@ def test_early_stopping_watches_labelled_rows_that_training_does_not_see(digits,
 
 def test_rounds_go_on_with_the_net(digits, labels, encoder):
     classifier = quick(encoder, n_rounds=3, max_iter=2).fit(digits[:300], few(labels[:300], 3))
-    assert classifier.n_iter_ == 6
-    assert [row["epoch"] for row in classifier.history_] == [1, 2, 3, 4, 5, 6]
+    assert classifier.n_iter_ == 8  # the labels, and three rounds
+    assert [row["epoch"] for row in classifier.history_] == list(range(1, 9))
 
 
 def test_parameters_of_the_graph(digits, labels, encoder):

@@ -1,5 +1,6 @@
 """The scores are their formulas, and the contributions of the features add up to them."""
 
+import bz2
 import zlib
 from functools import partial
 
@@ -27,7 +28,9 @@ from sklatent._scores import (
     Typicality,
     code_lengths,
     corrupted,
+    head_score,
     learn_bytes,
+    learn_head,
 )  # fmt: skip
 
 # -- scores ----------------------------------------------------------------------------------------------------
@@ -70,28 +73,44 @@ def test_fisher_sums_log_p_values_of_the_conditionals():
     assert_allclose(score.score(X), np.log((1 + counts) / 1001).sum(axis=1))
 
 
-def test_statistics_are_mixtures_on_one_half_ranked_on_the_other():
-    score = Statistics(FITTED, WIDE)
+def test_statistics_are_a_rank_of_the_sum_and_one_of_a_mixture_on_the_other_half():
+    score = Statistics(FITTED, codelength=lambda rows: 0.1 * np.abs(rows).sum(axis=1))
     score.learn(X)
-    groups = [np.stack([FITTED.score_samples(X), WIDE.score_samples(X)], axis=1), FITTED.score_statistics(X)]
-    log_p = []
-    for group in groups:
-        scaler = StandardScaler().fit(group[:500])
-        head = GaussianMixture(4, reg_covar=0.01, init_params="random_from_data", n_init=3, random_state=0)
-        head.fit(scaler.transform(group[:500]))
-        scores = head.score_samples(scaler.transform(group[500:]))
-        log_p.append(np.log([(1 + (scores <= s).sum()) / 501 for s in scores]))
-    assert_allclose(score.score(X[500:]), np.minimum(*log_p))
-    assert len(np.unique(np.argmin(log_p, axis=0))) == 2
+    columns = np.stack([FITTED.score_samples(X), 0.1 * np.abs(X).sum(axis=1)], axis=1)
+    statistics = np.hstack([columns, FITTED.score_statistics(X)])
+    scaler = StandardScaler().fit(statistics[:500])
+    head = GaussianMixture(4, covariance_type="tied", reg_covar=0.01, random_state=0)
+    head.fit(scaler.transform(statistics[:500]))
+    both = columns.sum(axis=1)[500:], head.score_samples(scaler.transform(statistics[500:]))
+    counts = [(scores <= scores[:, np.newaxis]).sum(axis=1) for scores in both]
+    assert_allclose(score.score(X[500:]), np.log((1 + np.array(counts)) / 501).sum(axis=0))
 
 
 def test_statistics_see_what_is_too_likely():
     """Of twelve features, no row of fit is at the mode in all."""
     many = np.random.RandomState(0).normal(size=(4000, 12))
-    density, wide = FrozenEstimator(Normals().fit(many)), FrozenEstimator(Normals(3.0).fit(many))
+    density = FrozenEstimator(GaussianMixture().fit(many))
     mode = many.mean(axis=0, keepdims=True)
     assert DensityOutlierDetector(density).fit(many).p_values(mode) == 1
-    assert DensityOutlierDetector(density, method="statistics", background=wide).fit(many).p_values(mode) < 0.02
+    score = Statistics(density)
+    score.learn(many)
+    common = head_score(score.learned["head"], score._statistics(many)[1])
+    assert (head_score(score.learned["head"], score._statistics(mode)[1]) >= common).mean() < 0.02
+
+
+def test_statistics_flag_what_is_too_likely_by_its_short_code():
+    """Of fifty features, no row of fit is near the mode in all: the mixture tells, and a short code both ranks."""
+    many = np.random.RandomState(0).normal(size=(4000, 50))
+    density, mode = FrozenEstimator(Normals().fit(many)), many.mean(axis=0, keepdims=True)
+    assert DensityOutlierDetector(density).fit(many).p_values(mode) == 1
+    statistics = DensityOutlierDetector(density, method="statistics", random_state=0)
+    assert statistics.fit(many).p_values(mode) < 0.2
+    assert statistics.set_params(codelength="zlib").fit(many).p_values(mode) < 0.01
+
+
+def test_one_reference_row_is_enough_for_a_mixture():
+    head = learn_head(np.array([[1.0, 2.0]]), seed=0)
+    assert (np.diff(head_score(head, np.array([[9.0, 9.0], [1.0, 2.0]]))) > 0).all()
 
 
 def test_smooth_ranks():
@@ -142,7 +161,8 @@ def test_auto_is_statistics_for_images_only():
     assert DensityOutlierDetector(Normals(), random_state=0).fit(X).method_ == "log_likelihood"
     detector = DensityOutlierDetector(FrozenEstimator(image.fit(X)), random_state=0).fit(X)
     assert detector.method_ == "statistics"
-    assert detector._codec == "bz2"
+    assert detector._codec == ("bz2", "zlib")
+    assert detector.backgrounds_ == []
 
 
 def test_the_background_is_a_clone_on_corrupted_rows_or_the_one_given():
@@ -181,11 +201,35 @@ def test_code_lengths_of_names_functions_and_real_values():
         assert code_lengths(flat, name, **as_is)[0] < 0.5 * code_lengths(whole, name, **as_is).min()
     assert_array_equal(code_lengths(whole, zlib.compress, **as_is), code_lengths(whole, "zlib", **as_is))
     assert_array_equal(code_lengths(whole, lambda row: float(row[0]), **as_is), whole[:, 0])
+    turned = whole.reshape(5, 20, 20).swapaxes(1, 2).reshape(5, 400)
+    each = [code_lengths(scan, name, **as_is) for name in ("bz2", "zlib") for scan in (whole, turned)]
+    assert_allclose(code_lengths(whole, ("bz2", "zlib"), image_shape=(1, 20, 20), **as_is), np.mean(each, axis=0))
     real = np.array([[-1.0, 0.0, 4.0], [-1.0, 1.0, 9.0]])
     seen = []
     rows_seen = np.vstack([real, [[-50.0, 2.0, 50.0]]])
     code_lengths(rows_seen, lambda row: seen.append(row.copy()) or 0.0, **learn_bytes(real))
     assert_array_equal(seen, [[0, 26, 128], [0, 51, 255], [0, 76, 255]])
+
+
+def test_images_are_read_by_rows_and_columns_and_codecs_averaged():
+    stripes = np.random.RandomState(0).randint(0, 256, size=(5, 2, 1, 20)).astype(np.uint8)
+    image = np.repeat(stripes, 30, axis=2)  # (n, c, h, w), the same in each line
+    scans = np.stack([image.reshape(5, -1), image.transpose(0, 1, 3, 2).reshape(5, -1)])
+    bytes_of = {
+        codec: np.array([[len(codec.compress(row.tobytes())) for row in scan] for scan in scans])  # (2, n)
+        for codec in (bz2, zlib)
+    }
+    assert (bytes_of[zlib][1] > 1.5 * bytes_of[zlib][0]).all(), "the two scans differ"
+    flat, nats = scans[0], 8 * np.log(2) * np.mean([*bytes_of.values()], axis=(0, 1))
+    lengths = partial(code_lengths, flat, low=0.0, step=1.0, image_shape=(2, 30, 20))
+    assert_allclose(lengths(("bz2", "zlib")), nats)
+    assert_allclose(lengths("zlib"), 8 * np.log(2) * bytes_of[zlib].mean(axis=0))
+    assert_array_equal(lengths(lambda row: float(row[20])), flat[:, 20])
+
+    density = Normals().fit(flat)
+    density.image_shape = density.image_shape_ = (2, 30, 20)
+    detector = DensityOutlierDetector(FrozenEstimator(density), method="complexity", contamination=0.5).fit(flat)
+    assert_allclose(detector.score_samples(flat), density.score_samples(flat) + nats)
 
 
 def test_images_by_default(digits):
@@ -239,8 +283,14 @@ def test_contributions_of_a_pool_add_up_and_blame_the_feature(method):
 
 
 def test_scores_that_are_no_sums_say_so():
-    for method in ("complexity", "regret", "statistics"):
-        with pytest.raises(ValueError, match=f"method='{method}' is no sum over the features"):
-            frozen(method).fit(X).score_features(X[:2])
-    with pytest.raises(TypeError, match="KernelDensity has no score_features"):
-        DensityOutlierDetector(KernelDensity(), random_state=0).fit(X).score_features(X[:2])
+    reasons = {method: f"method='{method}' is no sum over the features" for method in ("complexity", "regret")}
+    detectors = [frozen(method).fit(X) for method in reasons] + [
+        DensityOutlierDetector(KernelDensity(), random_state=0).fit(X)
+    ]
+    for detector, reason in zip(detectors, [*reasons.values(), "KernelDensity has no score_features"], strict=True):
+        with pytest.raises(AttributeError, match="no attribute 'score_features'") as caught:
+            detector.score_features(X[:2])
+        assert reason in str(caught.value.__cause__)
+    nested = [("kernel", DensityOutlierDetector(KernelDensity(), random_state=0)), ("normals", Normals())]
+    scores = DensityOutlierDetector(nested, random_state=0).fit(rows(3000)).score_samples([[0, 0, 0], [9, 9, 9]])
+    assert scores[0] > scores[1]

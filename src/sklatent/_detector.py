@@ -3,12 +3,24 @@
 import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.utils import _safe_indexing, check_array
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from ._conformal import p_values, rows_needed, threshold
 from ._scores import SCORES, halves
 
 FALSE_ALARM_RATE = 0.05  # of contamination="auto"
+
+
+def _splits(detector):
+    """Condition of ``score_features``; the error says why it is not met."""
+    if detector.__sklearn_is_fitted__():
+        if not SCORES[detector.method_].splits:
+            raise ValueError(f"The score of method={detector.method_!r} is no sum over the features.")
+        for density in (*detector.estimators_, *detector.backgrounds_):
+            if not hasattr(density, "score_features"):
+                raise TypeError(f"{type(density).__name__} has no score_features, so its score does not split.")
+    return True
 
 
 class CalibratedDetector(OutlierMixin):
@@ -85,13 +97,15 @@ class CalibratedDetector(OutlierMixin):
         check_is_fitted(self)
         return self._score().score(self._check_rows(X))
 
+    @available_if(_splits)
     def score_features(self, X):
         """What each feature adds to the score of its row.
 
         For ``"log_likelihood"``, ``"ratio"``, ``"typicality"`` and ``"fisher"`` of estimators with
-        ``score_features``. Exact for the first two and the last. The scores of a list, and of ``"typicality"``, are
-        0 for a mean row and no sums; how much a row differs from that is split in proportion to what each feature
-        adds to the difference of the log-likelihoods (the rescale rule of Shrikumar et al. 2017).
+        ``score_features``; else there is no such method. Exact for the first two and the last. The scores of a list,
+        and of ``"typicality"``, are 0 for a mean row and no sums; how much a row differs from that is split in
+        proportion to what each feature adds to the difference of the log-likelihoods (the rescale rule of Shrikumar
+        et al. 2017).
 
         Parameters
         ----------
@@ -101,17 +115,8 @@ class CalibratedDetector(OutlierMixin):
         -------
         contributions : ndarray of shape (n_samples, n_features), float64
             The rows sum to ``score_samples``, in nats.
-
-        Raises
-        ------
-        ValueError
-            If the score of this ``method`` does not split.
-        TypeError
-            If an estimator has no ``score_features``.
         """
         check_is_fitted(self)
-        if not SCORES[self.method_].splits:
-            raise ValueError(f"The score of method={self.method_!r} is no sum over the features. Take another method.")
         return self._score().features(self._check_rows(X))
 
     def p_values(self, X):

@@ -82,12 +82,13 @@ default="auto"
         False-alarm rate of ``predict``: the share of normal rows that it calls outliers, at most. ``"auto"`` is
         0.05.
     background : estimator or None, default=None
-        For ``"ratio"`` and ``"statistics"``. A clone of it is fitted on the rows as they are. None: a clone of
-        ``estimator``, fitted on rows in which a fifth of the values are drawn uniformly from their feature's range.
+        For ``"ratio"``. A clone of it is fitted on the rows as they are. None: a clone of ``estimator``, fitted on
+        rows in which a fifth of the values are drawn uniformly from their feature's range.
     codelength : {"bz2", "lzma", "zlib"}, callable or None, default=None
-        For ``"complexity"`` and ``"statistics"``: the lossless compressor. A callable takes a row as a uint8 array
-        of shape (n_features,) and returns bytes, or its code length in nats. None is ``"bz2"``; in
-        ``"statistics"`` for images only.
+        For ``"complexity"`` and ``"statistics"``: the lossless compressor. Images are read by their rows and by
+        their columns, for the mean of both. A callable takes a row as a uint8 array of shape (n_features,) and
+        returns bytes, or its code length in nats. None is the mean of bz2 and zlib; in ``"statistics"`` for images
+        only.
     calibration_size : float, int or None, default=0.2
         Share (or number) of the rows of ``fit`` that are kept apart. None keeps none: see Notes. All rows calibrate
         if the estimators are frozen and nothing else is to be fitted.
@@ -130,13 +131,14 @@ default="auto"
     typicality     minus the distance of log p(x) from its mean      one pass                             [4]_
     regret         minus what refining its own posterior gains x     some dozens of passes, VAE           [5]_
     fisher         sum of log p-values of the conditionals           one pass, autoregressive densities   [6]_
-    statistics     log-density of several of these in a mixture      as ratio and complexity together     [7]_
+    statistics     log rank of complexity + that of a mixture        as complexity                        [7]_
     ============== ================================================= ==================================== ==========
 
     Higher = more normal, and in nats if the estimator's scores are. Where they fail: ``"log_likelihood"`` ranks
     smooth, simple images above those of ``fit``; ``"ratio"`` passes what is smooth; ``"complexity"`` passes noise;
-    ``"typicality"`` sees nothing that scores as usual; ``"statistics"``, two-sided, is seldom the best and seldom
-    bad.
+    ``"typicality"`` sees nothing that scores as usual; ``"regret"`` sees little of blur. ``"statistics"`` sums two
+    log ranks: of ``"complexity"``, one-sided, and of a Gaussian mixture, two-sided, over the log-likelihood, the code
+    length and what else ``score_statistics`` of the estimator tells. It is seldom the best, and seldom bad.
 
     A list, and the scores ``"typicality"``, ``"fisher"`` and ``"statistics"``, learn how normal rows score from half
     of the rows kept apart; the other half calibrates. At least 99 rows must calibrate, or as many as a p-value of
@@ -351,11 +353,11 @@ default="auto"
         n_apart = self.calibration_size if is_count else int(np.ceil(self.calibration_size * n))
         n_needed, n_calibrating = rows_needed(min(self._level(), FINEST_LEVEL)), self._n_calibrating(n_apart)
         if n_apart >= n or n_calibrating < n_needed:
-            calibrating = f"{n_calibrating} to calibrate on, but {n_needed} are needed"
+            left = "none to fit on" if n_apart >= n else f"{n_calibrating} to calibrate on, but {n_needed} are needed"
             warnings.warn(
-                f"Of {n} rows, calibration_size={self.calibration_size} leaves "
-                f"{'none to fit on' if n_apart >= n else calibrating}. p-values are now ranks among the rows of fit, and not valid. Pass more rows "
-                "or another calibration_size; calibration_size=None does the same without this warning.",
+                f"Of {n} rows, calibration_size={self.calibration_size} leaves {left}. p-values are now ranks among "
+                "the rows of fit, and not valid. Pass more rows or another calibration_size; calibration_size=None "
+                "does the same without this warning.",
                 stacklevel=4,
             )
             return X, None

@@ -39,11 +39,6 @@ def check_scores(estimator, X):
 
 def conditionals(estimator, X):
     """``score_features`` in float64: log-likelihoods of the features, that sum to that of the row."""
-    if not hasattr(estimator, "score_features"):
-        raise TypeError(
-            f"{type(estimator).__name__} has no score_features, so its score does not split among the features. "
-            "MADEDensity, PixelCNNDensity and PixelRNNDensity have it."
-        )
     return np.asarray(estimator.score_features(X), dtype=np.float64)
 
 
