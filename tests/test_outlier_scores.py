@@ -162,6 +162,8 @@ def test_auto_is_statistics_for_images_only():
     detector = DensityOutlierDetector(FrozenEstimator(image.fit(X)), random_state=0).fit(X)
     assert detector.method_ == "statistics"
     assert detector._codec == ("bz2", "zlib")
+    piped = FrozenEstimator(make_pipeline(StandardScaler(), image).fit(X))
+    assert DensityOutlierDetector(piped, random_state=0).fit(X).method_ == "statistics"
     assert detector.backgrounds_ == []
 
 
@@ -204,6 +206,8 @@ def test_code_lengths_of_names_functions_and_real_values():
     turned = whole.reshape(5, 20, 20).swapaxes(1, 2).reshape(5, 400)
     each = [code_lengths(scan, name, **as_is) for name in ("bz2", "zlib") for scan in (whole, turned)]
     assert_allclose(code_lengths(whole, ("bz2", "zlib"), image_shape=(1, 20, 20), **as_is), np.mean(each, axis=0))
+    chosen = code_lengths(whole[:, :9], "zlib", image_shape=(1, 20, 20), **as_is)  # the net sees other columns
+    assert_array_equal(chosen, code_lengths(whole[:, :9], "zlib", **as_is))
     real = np.array([[-1.0, 0.0, 4.0], [-1.0, 1.0, 9.0]])
     seen = []
     rows_seen = np.vstack([real, [[-50.0, 2.0, 50.0]]])

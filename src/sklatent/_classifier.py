@@ -23,7 +23,7 @@ from ._nn.classifier import Classifier
 from ._nn.corruption import CORRUPTIONS, make_corruption
 from ._pseudo_labels import class_weights, one_hot, pseudo_labels, repeated, with_labels_repeated
 
-STEPS = 600  # of max_iter=None, at least one epoch
+STEPS = 800  # of max_iter=None, at least one epoch
 STEPS_OF_PRETRAINING = {True: 4500, False: 9000}  # of encoder=None, images and tables; at least three epochs
 IMAGE_AUGMENTATION, TABLE_AUGMENTATION = "elastic", {"mask": 0.3}  # of augmentation="auto"
 MOST_EPOCHS = 100  # of either
@@ -60,9 +60,8 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
     augmentation : "auto", name, list, dict, callable or None, default="auto"
         What is done to the rows that the net sees in training, in the terms of ``corruption`` of the encoders.
         ``"auto"`` warps images and masks features of tables.
-    mixup : float or None, default=None
-        Pairs of rows and their labels are mixed in shares from Beta(mixup, mixup); 0 mixes nothing. None is 0 for
-        images and 1 for tables.
+    mixup : float, default={mixup}
+        Pairs of rows and their labels are mixed in shares from Beta(mixup, mixup); 0 mixes nothing.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss, as in scikit-learn.
     freeze : int, default=0
@@ -76,7 +75,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
     ema_decay : float, default={ema_decay}
         Decay of an exponential moving average of the weights over the steps, which then takes their place. 0: none.
     max_iter : int or None, default=None
-        Epochs of each training. None: as many as make about 600 steps, from 1 to 100. An epoch of the labelled rows
+        Epochs of each training. None: as many as make about 800 steps, from 1 to 100. An epoch of the labelled rows
         shows them so often that it has 20 steps, where others are unlabelled.
     batch_size : int, default={batch_size}
         Rows in a step of training; all rows if there are fewer.
@@ -139,7 +138,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         "graph": [GraphLabelSpreading, None],
         "n_rounds": [Interval(Integral, 0, None, closed="left")],
         "augmentation": [StrOptions({"auto"} | set(CORRUPTIONS)), list, tuple, dict, callable, None],
-        "mixup": [Interval(Real, 0, None, closed="left"), None],
+        "mixup": [Interval(Real, 0, None, closed="left")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "freeze": [Interval(Integral, 0, None, closed="left")],
         "encoder_learning_rate": [Interval(Real, 0, None, closed="left"), None],
@@ -155,7 +154,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         graph=None,
         n_rounds=1,
         augmentation="auto",
-        mixup=None,
+        mixup=1.0,
         class_weight=None,
         freeze=0,
         encoder_learning_rate=None,
@@ -302,10 +301,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         augmentation = self.augmentation
         if isinstance(augmentation, str) and augmentation == "auto":
             augmentation = IMAGE_AUGMENTATION if self.image_shape_ else TABLE_AUGMENTATION
-        mixup = self.mixup
-        if mixup is None:
-            mixup = 0.0 if self.image_shape_ else 1.0
-        self._fitted_spec = {"augmentation": augmentation, "mixup": mixup}
+        self._fitted_spec = {"augmentation": augmentation, "mixup": self.mixup}
         device = _training.resolve_device(self.device)
         with _training.seeded(seed, device):
             module = self._build(self._fitted_spec)

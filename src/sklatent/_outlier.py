@@ -47,6 +47,7 @@ def _all_have(name):
 
 
 def _last_step(estimator):
+    estimator = _thawed(estimator)
     return _last_step(estimator.steps[-1][1]) if isinstance(estimator, Pipeline) else estimator
 
 
@@ -127,18 +128,20 @@ default="auto"
     ============== ================================================= ==================================== ==========
     log_likelihood log p(x)                                          one pass                             [1]_
     ratio          log p(x) - log p_background(x)                    two passes, a second fit             [2]_
-    complexity     log p(x) + code length                            a pass and a compression             [3]_
+    complexity     log p(x) + code length                            a pass; compressions, 4 of an image  [3]_
     typicality     minus the distance of log p(x) from its mean      one pass                             [4]_
     regret         minus what refining its own posterior gains x     some dozens of passes, VAE           [5]_
     fisher         sum of log p-values of the conditionals           one pass, autoregressive densities   [6]_
-    statistics     log rank of complexity + that of a mixture        as complexity                        [7]_
+    statistics     log rank of complexity + that of a mixture        as complexity, and another pass      [7]_
     ============== ================================================= ==================================== ==========
 
     Higher = more normal, and in nats if the estimator's scores are. Where they fail: ``"log_likelihood"`` ranks
     smooth, simple images above those of ``fit``; ``"ratio"`` passes what is smooth; ``"complexity"`` passes noise;
     ``"typicality"`` sees nothing that scores as usual; ``"regret"`` sees little of blur. ``"statistics"`` sums two
     log ranks: of ``"complexity"``, one-sided, and of a Gaussian mixture, two-sided, over the log-likelihood, the code
-    length and what else ``score_statistics`` of the estimator tells. It is seldom the best, and seldom bad.
+    length and what else ``score_statistics`` of the estimator tells. It is seldom the best, and seldom bad; of images
+    it finds those upside down, and blurred ones, least. Without a code length, as by default in tables, the first
+    rank is that of log p(x) alone, and speaks for rows that are too likely: only the mixture tells them.
 
     A list, and the scores ``"typicality"``, ``"fisher"`` and ``"statistics"``, learn how normal rows score from half
     of the rows kept apart; the other half calibrates. At least 99 rows must calibrate, or as many as a p-value of

@@ -84,7 +84,7 @@ def code_lengths(X, codec, low, step, image_shape=None):
     if callable(codec):
         return _code_lengths(X, codec, codec, low, step)
     scans = [X]
-    if image_shape is not None:
+    if image_shape is not None and math.prod(image_shape) == X.shape[1]:  # else a step of a Pipeline chose columns
         scans.append(X.reshape(-1, *image_shape).swapaxes(-1, -2).reshape(X.shape))
     names = (codec,) if isinstance(codec, str) else codec
     each = [_code_lengths(scan, COMPRESSORS[name], name, low, step) for name in names for scan in scans]
