@@ -258,7 +258,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
     # -- the steps of fit ------------------------------------------------------------------------------------
 
     def _forget(self):
-        for name in ("net_", "graph_", "transduction_", "label_distributions_"):
+        for name in ("net_", "graph_", "transduction_", "label_distributions_", "agreement_"):
             vars(self).pop(name, None)
 
     def _default_encoder(self, X):
