@@ -41,7 +41,7 @@ PER_CLASS = {
     "mnist": [1, 10, 100], "mnist-permuted": [10], "fashion-mnist": [10, 100], "digits": [1, 3, 10], "tables": [10],
 }  # fmt: skip
 AUGMENTATION = {"fashion-mnist": {"affine": 0.6, "flip": 0.5}}  # clothes may be mirrored and are not bent
-MOST_ROWS = 10_000  # of a table
+MOST_ROWS = 2000  # of a table
 
 
 def stock():

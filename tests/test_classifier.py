@@ -150,7 +150,7 @@ def test_mixup_mixes_rows_and_targets_alike():
     torch.testing.assert_close(mixed, share * y + (1 - share) * y[other])
 
 
-# -- parameters ----------------------------------------------------------------------------------------------------------
+# -- parameters ---------------------------------------------------------------------------------------------
 
 
 def weights_of(classifier, part):
@@ -234,7 +234,7 @@ def test_agreement_warns_of_codes_that_are_worse_than_pca(digits, labels):
     assert quick(poor).fit(digits, few(labels, 1)).agreement_ is None
 
 
-# -- in scikit-learn's machinery -----------------------------------------------------------------------------------------
+# -- in scikit-learn's machinery ------------------------------------------------------------------------------
 
 
 def test_fit_is_reproducible_and_moves_no_global_generator(rows):
