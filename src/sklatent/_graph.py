@@ -5,6 +5,8 @@ References: D. Zhou, O. Bousquet, T. N. Lal, J. Weston, B. Schoelkopf, "Learning
 functions", 2003 (class mass normalisation).
 """
 
+import warnings
+
 import numpy as np
 from scipy import sparse
 from scipy.optimize import minimize_scalar
@@ -125,7 +127,10 @@ def held_out(W, nodes, codes, n_classes, alpha, prior, n_splits):
     found = np.full((len(nodes), n_classes), np.nan)
     several = np.flatnonzero(np.bincount(codes, minlength=n_classes)[codes] > 1)
     folds = StratifiedKFold(n_splits, shuffle=True, random_state=0)
-    for _, test in folds.split(several, codes[several]):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes with fewer labels than folds
+        splits = list(folds.split(several, codes[several]))
+    for _, test in splits:
         hidden = several[test]
         shown = np.setdiff1d(np.arange(len(nodes)), hidden)
         F = spread(W, one_hot(nodes[shown], codes[shown], (W.shape[0], n_classes)), alpha)
