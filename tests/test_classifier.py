@@ -218,6 +218,15 @@ def test_rounds_go_on_with_the_net(digits, labels, encoder):
     assert [row["epoch"] for row in classifier.history_] == list(range(1, 9))
 
 
+def test_tables_go_to_the_graph_at_once(rows):
+    X, y = rows
+    assert quick(tiny(), n_rounds=2, max_iter=2).fit(X, few(y, 3)).n_iter_ == 4
+    none = quick(tiny(), n_rounds=0).fit(X, few(y, 3))
+    assert none.n_iter_ == 0
+    expected = GraphLabelSpreading().fit(none.encoder_.transform(X), few(y, 3)).label_distributions_
+    assert_allclose(none.label_distributions_, expected)
+
+
 def test_parameters_of_the_graph(digits, labels, encoder):
     y = few(labels[:400], 3)
     one = quick(encoder).fit(digits[:400], y)

@@ -36,7 +36,8 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
     The encoder is trained on all rows, without labels. Then a net, the encoder and a linear head, learns the labelled
     rows under augmentation. If other rows are unlabelled (``y == -1``), the labels are spread over a graph of the codes
     that it now gives; the net learns what the graph says of all rows; and the labels are spread anew over the codes of
-    the better net, which is what predicts. Each row i of a batch adds
+    the better net, which is what predicts. Rows of a table, for which no augmentation stands in for more labels, go to
+    the graph at once. Each row i of a batch adds
 
     .. math:: -w_i \, \log p(c_i \mid \tilde x_i)
 
@@ -55,8 +56,9 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         Of the rows, for ``encoder=None``; see there.
     graph : GraphLabelSpreading or None, default=None
         What spreads the labels over the codes. None is ``GraphLabelSpreading()``.
-    n_rounds : int, default={n_rounds}
-        How often the net learns from the graph, and the graph is made anew from its codes; 0 leaves it at the labels.
+    n_rounds : int or None, default=None
+        How often the net learns from the graph, and the graph is made anew from its codes. None is 1 for images and 3
+        for tables.
     augmentation : "auto", name, list, dict, callable or None, default="auto"
         What is done to the rows that the net sees in training, in the terms of ``corruption`` of the encoders.
         ``"auto"`` warps images and masks features of tables.
@@ -75,8 +77,8 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
     ema_decay : float, default={ema_decay}
         Decay of an exponential moving average of the weights over the steps, which then takes their place. 0: none.
     max_iter : int or None, default=None
-        Epochs of each training. None: as many as make about 800 steps, from 1 to 100. An epoch of the labelled rows
-        shows them so often that it has 20 steps, where others are unlabelled.
+        Epochs of each training. None: as many as make about 800 steps, from 1 to 100. An epoch of labelled
+        images alone shows them so often that it has 20 steps, where others are unlabelled.
     batch_size : int, default={batch_size}
         Rows in a step of training; all rows if there are fewer.
     {early_stopping}
@@ -136,7 +138,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         **TorchEstimator._parameter_constraints,
         "encoder": [HasMethods(["fit", "transform"]), None],
         "graph": [GraphLabelSpreading, None],
-        "n_rounds": [Interval(Integral, 0, None, closed="left")],
+        "n_rounds": [Interval(Integral, 0, None, closed="left"), None],
         "augmentation": [StrOptions({"auto"} | set(CORRUPTIONS)), list, tuple, dict, callable, None],
         "mixup": [Interval(Real, 0, None, closed="left")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
@@ -152,7 +154,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         *,
         image_shape=None,
         graph=None,
-        n_rounds=1,
+        n_rounds=None,
         augmentation="auto",
         mixup=1.0,
         class_weight=None,
@@ -317,12 +319,16 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         return Classifier(coder, self._n_features_out, len(self.classes_), mixup=spec["mixup"])
 
     def _fit_rounds(self, X, known, codes, apart, weights, seed):
-        """The labels; then graph, net, graph, as often as ``n_rounds`` says."""
+        """Of images the labels, first; then graph, net, graph, as often as ``n_rounds`` says."""
         self.agreement_ = self._compare(X, self.encoder_.transform(X), known, seed)
-        labels = one_hot(codes, weights)
-        self._fine_tune(X, labels, repeated(np.flatnonzero(known != UNLABELLED), self.batch_size), apart, seed)
+        n_rounds = self.n_rounds
+        if self.image_shape_ is not None:
+            labelled = np.flatnonzero(known != UNLABELLED)
+            self._fine_tune(X, one_hot(codes, weights), repeated(labelled, self.batch_size), apart, seed)
+        if n_rounds is None:
+            n_rounds = 3 if self.image_shape_ is None else 1
         graph = self._fit_graph(X, known)
-        for i in range(self.n_rounds):
+        for i in range(n_rounds):
             targets = pseudo_labels(graph.label_distributions_, codes, weights)
             self._fine_tune(X, targets, with_labels_repeated(known, apart), apart, seed + i + 1)
             graph = self._fit_graph(X, known)
