@@ -280,9 +280,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
 
     def _fitted_encoder(self, X, seed):
         """The encoder, fitted here on X unless it is frozen."""
-        encoder = self.encoder
-        if encoder is None:
-            encoder = self._default_encoder(X)
+        encoder = self._default_encoder(X) if self.encoder is None else self.encoder
         fitted = isinstance(encoder, FrozenEstimator)
         encoder = encoder.estimator if fitted else clone(encoder)
         if not isinstance(encoder, CoderTransformer):
@@ -322,11 +320,11 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         """Of images the labels, first; then graph, net, graph, as often as ``n_rounds`` says."""
         self.agreement_ = self._compare(X, self.encoder_.transform(X), known, seed)
         n_rounds = self.n_rounds
-        if self.image_shape_ is not None:
+        if n_rounds is None:
+            n_rounds = 1 if self.image_shape_ else 3
+        if self.image_shape_:
             labelled = np.flatnonzero(known != UNLABELLED)
             self._fine_tune(X, one_hot(codes, weights), repeated(labelled, self.batch_size), apart, seed)
-        if n_rounds is None:
-            n_rounds = 3 if self.image_shape_ is None else 1
         graph = self._fit_graph(X, known)
         for i in range(n_rounds):
             targets = pseudo_labels(graph.label_distributions_, codes, weights)
