@@ -319,9 +319,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
     def _fit_rounds(self, X, known, codes, apart, weights, seed):
         """Of images the labels, first; then graph, net, graph, as often as ``n_rounds`` says."""
         self.agreement_ = self._compare(X, self.encoder_.transform(X), known, seed)
-        n_rounds = self.n_rounds
-        if n_rounds is None:
-            n_rounds = 1 if self.image_shape_ else 3
+        n_rounds = (1 if self.image_shape_ else 3) if self.n_rounds is None else self.n_rounds
         if self.image_shape_:
             labelled = np.flatnonzero(known != UNLABELLED)
             self._fine_tune(X, one_hot(codes, weights), repeated(labelled, self.batch_size), apart, seed)

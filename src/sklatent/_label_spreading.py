@@ -98,7 +98,7 @@ class GraphLabelSpreading(ClassifierMixin, BaseEstimator):
     >>> X, y = load_digits(return_X_y=True)
     >>> few = np.where(np.arange(len(y)) < 100, y, -1)
     >>> spreading = GraphLabelSpreading().fit(X, few)
-    >>> bool(np.mean(spreading.transduction_ == y) > 0.95)
+    >>> bool(np.mean(spreading.transduction_ == y) > 0.9)
     True
     """
 
