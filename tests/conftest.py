@@ -1,8 +1,16 @@
+import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
 
 torch.set_num_threads(1)  # the nets are small, and the tests share the cores
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Every test draws the same numbers, whichever tests its worker ran before it."""
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
