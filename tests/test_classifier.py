@@ -8,7 +8,7 @@ from common import small
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import entropy
 from sklearn.base import clone
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_iris, make_moons
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -29,7 +29,15 @@ from sklatent import (
     VAETransformer,
 )
 from sklatent._nn.classifier import Classifier
-from sklatent._pseudo_labels import class_weights, one_hot, pseudo_labels, repeated, with_labels_repeated
+from sklatent._pseudo_labels import (
+    _best_share,
+    class_weights,
+    one_hot,
+    pooled_with_linear,
+    pseudo_labels,
+    repeated,
+    with_labels_repeated,
+)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +113,35 @@ def test_targets_weigh_rows_by_how_sure_the_graph_is():
     assert_allclose(found, expected, rtol=1e-6)
 
 
+def test_pool_takes_the_side_that_finds_labels_held_out():
+    """Halves of a square are no clusters, but sides of a line; two moons are clusters on no line."""
+    random = np.random.RandomState(0)
+    square = random.uniform(-1, 1, (600, 2))
+    moons, crescent = make_moons(600, noise=0.05, random_state=0)
+    errors = {}
+    for name, X, y in [("square", square, (square[:, 0] > 0).astype(int)), ("moons", moons, crescent)]:
+        known = few(y, 20)
+        graph = GraphLabelSpreading().fit(X, known)
+        linear = LogisticRegression().fit(X[known >= 0], y[known >= 0])
+        pooled = pooled_with_linear(graph, X, known)
+        assert_allclose(pooled.sum(axis=1), 1)
+        each = (graph.label_distributions_, linear.predict_proba(X), pooled)
+        errors[name] = [np.mean(q.argmax(axis=1) != y) for q in each]
+    assert errors["square"][2] < errors["square"][0]
+    assert errors["moons"][2] < errors["moons"][1] / 5
+
+
+def test_share_of_a_pool_is_the_most_likely_of_a_grid():
+    random = np.random.RandomState(0)
+    codes = random.randint(3, size=40)
+    one, other = random.dirichlet(np.ones(3), (2, 40))
+    one[:5] = np.nan  # labels that cannot be held out
+    grid = np.linspace(0.001, 0.999, 9999)
+    p, q = one[range(5, 40), codes[5:]], other[range(5, 40), codes[5:]]
+    chances = [np.log(w * p + (1 - w) * q).sum() + 3 * np.log(w * (1 - w)) for w in grid]
+    assert_allclose(_best_share(one, other, codes), grid[np.argmax(chances)], atol=1e-3)
+
+
 def test_labelled_rows_are_a_fifth_of_what_is_shown():
     known = few(np.repeat([0, 1], 500), 5)
     index = with_labels_repeated(known, apart=np.array([], dtype=int))
@@ -128,6 +165,8 @@ class Plain(torch.nn.Module):
     def encode(self, x):
         return x
 
+    inside = code_of = encode
+
 
 def test_loss_is_the_weighted_cross_entropy():
     torch.manual_seed(0)
@@ -149,6 +188,39 @@ def test_mixup_mixes_rows_and_targets_alike():
     share = torch.distributions.Beta(torch.tensor(1.0).double(), torch.tensor(1.0).double()).sample((500, 1))
     other = torch.randperm(500)
     torch.testing.assert_close(mixed, share * y + (1 - share) * y[other])
+
+
+def test_virtual_adversarial_change_of_a_logistic_regression():
+    """Two classes: the worst direction is that of the difference of the weights, whichever way it points."""
+    torch.manual_seed(0)
+    module = Classifier(Plain(), 5, 2, vat=0.3).double()
+    u = torch.rand(40, 5).double()  # not negative: the head's ReLU is linear there
+    difference = (module.head[2].weight[0] - module.head[2].weight[1]).detach()
+    distance = torch.pdist(u).square().mul(2).sum().div(40 * 40).sqrt()
+    step = 0.3 * distance * difference / difference.norm()
+    u += 2 * step.abs().max()
+
+    def log_p(v):
+        return module._clean_log_proba(v).detach()
+
+    exact = [(log_p(u).exp() * (log_p(u) - log_p(u + sign * step))).sum(1) for sign in (1, -1)]
+    found = module._adversarial_change(u).detach()
+    nearest = torch.stack([(each - found).abs() / found for each in exact]).amin(0)
+    assert nearest.max() < 1e-6
+    half = Classifier(Plain(), 5, 2, vat=0.15).double()
+    half.load_state_dict(module.state_dict())
+    assert (half._adversarial_change(u) < found).all()
+
+
+def test_virtual_adversarial_training_is_part_of_the_loss_in_training_alone():
+    torch.manual_seed(0)
+    plain, smooth = (Classifier(Plain(), 5, 3, dropout=0.0, vat=vat).double() for vat in (0.0, 0.2))
+    smooth.load_state_dict(plain.state_dict())
+    x, target = torch.randn(8, 5).double(), torch.eye(3)[[0, 1, 2, 0, 1, 2, 0, 1]].double()
+    assert (smooth.train()(x, target) > plain.train()(x, target)).all()
+    torch.testing.assert_close(smooth.eval()(x, target), plain.eval()(x, target))
+    smooth.train()(x, target).sum().backward()
+    assert all(parameter.grad is not None for parameter in smooth.head.parameters())
 
 
 # -- parameters ---------------------------------------------------------------------------------------------
@@ -281,7 +353,7 @@ def test_grid_search_and_cross_validation_over_partly_labelled_rows(rows):
 def test_self_training_around_our_pipelines(rows):
     X, y = rows
     y = few(y, 5)
-    for inner in (make_pipeline(tiny(), LogisticRegression()), quick(tiny(), max_iter=20)):
+    for inner in (make_pipeline(tiny(), LogisticRegression()), quick(tiny(), max_iter=60, encoder_learning_rate=3e-3)):
         model = SelfTrainingClassifier(inner, max_iter=2).fit(X, y)
         assert model.score(X, load_iris().target) > 0.6
 

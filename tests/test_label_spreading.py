@@ -114,13 +114,14 @@ def test_labels_held_out_are_not_shown():
     spreading = GraphLabelSpreading(class_prior=None).fit(X, y)
     W, nodes = spreading._connect(), np.arange(10)
     codes = np.array([0, 0, 1, 1, 1, 1, 0, 0, 0, 2])
-    found = _graph.held_out(W, nodes, codes, 3, 0.9, None, n_splits=2)
+    found = _graph.held_out(W, nodes, codes, 3, 0.9, None)
     assert np.isnan(found[9]).all(), "the only label of its class is always shown"
-    first, second = (test for _, test in StratifiedKFold(2, shuffle=True, random_state=0).split(codes[:9], codes[:9]))
-    for hidden, shown in [(first, second), (second, first)]:
+    splits = StratifiedKFold(3, shuffle=True, random_state=0).split(codes[:9], codes[:9])
+    for shown, hidden in splits:
         Y = np.zeros((30, 3))
         Y[[*shown, 9], [*codes[shown], 2]] = 1
         assert_allclose(found[hidden], _graph.normalise(_graph.spread(W, Y, 0.9), None)[hidden])
+    assert _graph.folds(np.arange(5)) == []
 
 
 def test_alpha_and_accuracy_are_chosen_by_labels_held_out(digits, labels):

@@ -21,12 +21,22 @@ from ._label_spreading import GraphLabelSpreading, compare_with_pca
 from ._labels import UNLABELLED, encode_labels
 from ._nn.classifier import Classifier
 from ._nn.corruption import CORRUPTIONS, make_corruption
-from ._pseudo_labels import class_weights, one_hot, pseudo_labels, repeated, with_labels_repeated
+from ._pseudo_labels import (
+    class_weights,
+    one_hot,
+    pooled_with_linear,
+    pseudo_labels,
+    repeated,
+    with_labels_repeated,
+)
 
-STEPS = 800  # of max_iter=None, at least one epoch
+# Steps of max_iter=None and rates of encoder_learning_rate=None, for images and for tables
+OF_LABELS = {True: (3600, 3e-3), False: (800, 3e-4)}
+OF_GRAPH = {True: (800, 1e-3), False: (800, 3e-4)}
 STEPS_OF_PRETRAINING = {True: 4500, False: 9000}  # of encoder=None, images and tables; at least three epochs
 IMAGE_AUGMENTATION, TABLE_AUGMENTATION = "elastic", {"mask": 0.3}  # of augmentation="auto"
-MOST_EPOCHS = 100  # of either
+TABLE_VAT = 0.1  # of vat=None
+MOST_EPOCHS = 180  # of any
 
 
 @fill_doc
@@ -37,7 +47,8 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
     rows under augmentation. If other rows are unlabelled (``y == -1``), the labels are spread over a graph of the codes
     that it now gives; the net learns what the graph says of all rows; and the labels are spread anew over the codes of
     the better net, which is what predicts. Rows of a table, for which no augmentation stands in for more labels, go to
-    the graph at once. Each row i of a batch adds
+    the graph at once; there, what the graph says is averaged with logistic regression on the codes, by shares that fit
+    labels held out. Each row i of a batch adds
 
     .. math:: -w_i \, \log p(c_i \mid \tilde x_i)
 
@@ -56,20 +67,23 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         Of the rows, for ``encoder=None``; see there.
     graph : GraphLabelSpreading or None, default=None
         What spreads the labels over the codes. None is ``GraphLabelSpreading()``.
-    n_rounds : int or None, default=None
-        How often the net learns from the graph, and the graph is made anew from its codes. None is 1 for images and 3
-        for tables.
+    n_rounds : int, default={n_rounds}
+        How often the net learns from the graph, and the graph is made anew from its codes.
     augmentation : "auto", name, list, dict, callable or None, default="auto"
         What is done to the rows that the net sees in training, in the terms of ``corruption`` of the encoders.
         ``"auto"`` warps images and masks features of tables.
     mixup : float, default={mixup}
         Pairs of rows and their labels are mixed in shares from Beta(mixup, mixup); 0 mixes nothing.
+    vat : float or None, default=None
+        Virtual adversarial training: predictions are to stay as they are where a row moves by this share of the
+        distance between rows, in the direction that changes them most. None is 0.1 for tables and 0, none, for images.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss, as in scikit-learn.
     freeze : int, default=0
         Epochs in which only the head is trained, before the encoder is too.
     encoder_learning_rate : float or None, default=None
-        Of the encoder. None is 1e-3 for images and 3e-4 for tables.
+        Of the encoder. None is 3e-3 for images when they learn their labels and 1e-3 when they learn from the graph,
+        and 3e-4 for tables.
     learning_rate : float, default={learning_rate}
         Of the head. Both rise over the first 3 % of the steps and then fall to 0 as a cosine.
     weight_decay : float, default={weight_decay}
@@ -77,8 +91,8 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
     ema_decay : float, default={ema_decay}
         Decay of an exponential moving average of the weights over the steps, which then takes their place. 0: none.
     max_iter : int or None, default=None
-        Epochs of each training. None: as many as make about 800 steps, from 1 to 100. An epoch of labelled
-        images alone shows them so often that it has 20 steps, where others are unlabelled.
+        Epochs of each training. None: as many as make about 800 steps, and 3,600 where images learn their labels; from
+        1 to 180. Where others are unlabelled, an epoch of labelled images shows them so often that it has 20 steps.
     batch_size : int, default={batch_size}
         Rows in a step of training; all rows if there are fewer.
     {early_stopping}
@@ -122,6 +136,9 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
 
     H. Zhang, M. Cisse, Y. N. Dauphin, D. Lopez-Paz, "mixup: Beyond empirical risk minimization", 2018.
 
+    T. Miyato, S. Maeda, M. Koyama, S. Ishii, "Virtual adversarial training: a regularization method for supervised and
+    semi-supervised learning", 2018.
+
     Examples
     --------
     >>> import numpy as np
@@ -138,9 +155,10 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         **TorchEstimator._parameter_constraints,
         "encoder": [HasMethods(["fit", "transform"]), None],
         "graph": [GraphLabelSpreading, None],
-        "n_rounds": [Interval(Integral, 0, None, closed="left"), None],
+        "n_rounds": [Interval(Integral, 0, None, closed="left")],
         "augmentation": [StrOptions({"auto"} | set(CORRUPTIONS)), list, tuple, dict, callable, None],
         "mixup": [Interval(Real, 0, None, closed="left")],
+        "vat": [Interval(Real, 0, None, closed="left"), None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "freeze": [Interval(Integral, 0, None, closed="left")],
         "encoder_learning_rate": [Interval(Real, 0, None, closed="left"), None],
@@ -154,9 +172,10 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         *,
         image_shape=None,
         graph=None,
-        n_rounds=None,
+        n_rounds=1,
         augmentation="auto",
         mixup=1.0,
+        vat=None,
         class_weight=None,
         freeze=0,
         encoder_learning_rate=None,
@@ -212,7 +231,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         if (codes == UNLABELLED).any():
             self._fit_rounds(X, known, codes, apart, weights, seed)
         else:
-            self._fine_tune(X, one_hot(codes, weights), np.flatnonzero(known != UNLABELLED), apart, seed)
+            self._fine_tune(X, one_hot(codes, weights), np.flatnonzero(known != UNLABELLED), apart, seed, OF_LABELS)
         return self
 
     def predict_proba(self, X):
@@ -301,7 +320,8 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         augmentation = self.augmentation
         if isinstance(augmentation, str) and augmentation == "auto":
             augmentation = IMAGE_AUGMENTATION if self.image_shape_ else TABLE_AUGMENTATION
-        self._fitted_spec = {"augmentation": augmentation, "mixup": self.mixup}
+        vat = (0.0 if self.image_shape_ else TABLE_VAT) if self.vat is None else self.vat
+        self._fitted_spec = {"augmentation": augmentation, "mixup": self.mixup, "vat": vat}
         device = _training.resolve_device(self.device)
         with _training.seeded(seed, device):
             module = self._build(self._fitted_spec)
@@ -314,26 +334,32 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         coder = self.encoder_._build(self.encoder_._fitted_spec)
         coder.decoder = None
         coder.corruption = make_corruption(spec["augmentation"], self.image_shape_)
-        return Classifier(coder, self._n_features_out, len(self.classes_), mixup=spec["mixup"])
+        return Classifier(coder, self._n_features_out, len(self.classes_), mixup=spec["mixup"], vat=spec["vat"])
 
     def _fit_rounds(self, X, known, codes, apart, weights, seed):
         """Of images the labels, first; then graph, net, graph, as often as ``n_rounds`` says."""
-        self.agreement_ = self._compare(X, self.encoder_.transform(X), known, seed)
-        n_rounds = (1 if self.image_shape_ else 3) if self.n_rounds is None else self.n_rounds
+        Z = self.encoder_.transform(X)
+        self.agreement_ = self._compare(X, Z, known, seed)
         if self.image_shape_:
-            labelled = np.flatnonzero(known != UNLABELLED)
-            self._fine_tune(X, one_hot(codes, weights), repeated(labelled, self.batch_size), apart, seed)
+            labelled = repeated(np.flatnonzero(known != UNLABELLED), self.batch_size)
+            self._fine_tune(X, one_hot(codes, weights), labelled, apart, seed, OF_LABELS)
         graph = self._fit_graph(X, known)
-        for i in range(n_rounds):
-            targets = pseudo_labels(graph.label_distributions_, codes, weights)
-            self._fine_tune(X, targets, with_labels_repeated(known, apart), apart, seed + i + 1)
+        for i in range(self.n_rounds):
+            q = graph.label_distributions_ if self.image_shape_ else pooled_with_linear(graph, Z, known)
+            targets = pseudo_labels(q, codes, weights)
+            self._fine_tune(X, targets, with_labels_repeated(known, apart), apart, seed + i + 1, OF_GRAPH)
             graph = self._fit_graph(X, known)
         self.graph_, self.label_distributions_ = graph, graph.label_distributions_
         best = np.where(codes == UNLABELLED, self.label_distributions_.argmax(axis=1), codes)
         self.transduction_ = self.classes_[best]
 
-    def _fine_tune(self, X, targets, index, apart, seed):
-        n_epochs = self.max_iter or _epochs(STEPS, len(index), self.batch_size)
+    def _fine_tune(self, X, targets, index, apart, seed, schedule):
+        n_steps, rate = schedule[self.image_shape_ is not None]
+        n_epochs = self.max_iter or _epochs(n_steps, len(index), self.batch_size)
+        rate = rate if self.encoder_learning_rate is None else self.encoder_learning_rate
+        for group in self.net_.optimizer_.param_groups:
+            if "rate" in group:  # the encoder's
+                group["rate"] = rate / self.learning_rate
         callbacks = [Freeze("coder", self.freeze)] if self.freeze else []
         callbacks += [WeightAverage(self.ema_decay)] if self.ema_decay else []
         self._train(
@@ -379,10 +405,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
     # -- what is shared with the encoders --------------------------------------------------------------------
 
     def _rates(self):
-        rate = self.encoder_learning_rate
-        if rate is None:
-            rate = 1e-3 if self.image_shape_ else 3e-4
-        return {"coder.*": rate / self.learning_rate}
+        return {"coder.*": 1.0}  # its own, set in each training
 
     @property
     def _n_features_out(self):

@@ -17,6 +17,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import NearestNeighbors
 
 MAX_EXACT_ROWS = 100_000  # beyond, exact neighbours cost minutes
+MOST_SPLITS = 3  # of the labels, to hold out
 MOST_POWER = 20  # of a distribution
 TINY = 1e-30
 
@@ -119,20 +120,27 @@ def normalise(F, prior):
     return np.where(total > 0, F / np.where(total > 0, total, 1), 1 / F.shape[1])
 
 
-def held_out(W, nodes, codes, n_classes, alpha, prior, n_splits):
+def folds(codes):
+    """Up to three pairs of indices (shown, hidden) into the labels; no class is wholly hidden."""
+    counts = np.bincount(codes)
+    if counts.max() < 2:
+        return []
+    several = np.flatnonzero(counts[codes] > 1)
+    n_splits = min(MOST_SPLITS, counts.max())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes with fewer labels than folds
+        splits = list(StratifiedKFold(n_splits, shuffle=True, random_state=0).split(several, codes[several]))
+    hidden = [several[test] for _, test in splits]
+    return [(np.setdiff1d(np.arange(len(codes)), rows), rows) for rows in hidden]
+
+
+def held_out(W, nodes, codes, n_classes, alpha, prior):
     """Distributions of the labelled nodes where their own labels, fold by fold, are not shown: (n_labelled, n_classes).
 
     NaN in the rows of classes with a single label, which is always shown.
     """
     found = np.full((len(nodes), n_classes), np.nan)
-    several = np.flatnonzero(np.bincount(codes, minlength=n_classes)[codes] > 1)
-    folds = StratifiedKFold(n_splits, shuffle=True, random_state=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of classes with fewer labels than folds
-        splits = list(folds.split(several, codes[several]))
-    for _, test in splits:
-        hidden = several[test]
-        shown = np.setdiff1d(np.arange(len(nodes)), hidden)
+    for shown, hidden in folds(codes):
         F = spread(W, one_hot(nodes[shown], codes[shown], (W.shape[0], n_classes)), alpha)
         found[hidden] = normalise(F, prior)[nodes[hidden]]
     return found

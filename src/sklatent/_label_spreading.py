@@ -13,7 +13,6 @@ from . import _graph
 from ._labels import UNLABELLED, encode_labels
 
 ALPHAS = (0.99, 0.95, 0.8, 0.5)  # of alpha="auto": the first that errs no more than the best, but for chance
-MOST_SPLITS = 3  # of the labels, to hold out
 POWER = 4.0  # of the distributions, where no label can be held out
 ROWS_TO_COMPARE = 3000  # unlabelled ones
 
@@ -202,21 +201,22 @@ class GraphLabelSpreading(ClassifierMixin, BaseEstimator):
         return _graph.similarity(distances, rows, self._width)
 
     def _choose(self, W, nodes, codes, prior):
-        """alpha, and the power that calibrates, both by labels held out; sets ``held_out_accuracy_``."""
+        """alpha, and the power that calibrates, both by labels held out; keeps what these were found to be."""
         alphas = [self.alpha] if self.alpha != "auto" else list(ALPHAS)
-        self.held_out_accuracy_ = None
+        self.held_out_accuracy_ = self._held_out = None
         counts = np.bincount(codes)
         if counts.max() < 2 or len(counts) < 2:
             return alphas[0], POWER
-        n_splits = min(MOST_SPLITS, counts.max())
-        found = [_graph.held_out(W, nodes, codes, len(counts), alpha, prior, n_splits) for alpha in alphas]
-        tested = ~np.isnan(found[0][:, 0])
-        found, codes = [q[tested] for q in found], codes[tested]
+        held_out = [_graph.held_out(W, nodes, codes, len(counts), alpha, prior) for alpha in alphas]
+        tested = ~np.isnan(held_out[0][:, 0])
+        found, codes = [q[tested] for q in held_out], codes[tested]
         wrong = np.array([q.argmax(axis=1) != codes for q in found], dtype=int)
         more = wrong - wrong[wrong.sum(axis=1).argmin()]  # 1: wrong where the best alpha is right
         chosen = int(np.argmax(more.sum(axis=1) <= np.sqrt(np.abs(more).sum(axis=1))))
         self.held_out_accuracy_ = float(1 - wrong[chosen].mean())
-        return alphas[chosen], _graph.calibrate(found[chosen], codes)
+        power = _graph.calibrate(found[chosen], codes)
+        self._held_out = _graph.sharpen(held_out[chosen], power)  # NaN where a label cannot be held out
+        return alphas[chosen], power
 
     def _prior(self, codes):
         n_classes = len(self.classes_)

@@ -5,13 +5,20 @@ the classes times the weight of the row.
 """
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 from scipy.stats import entropy
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import compute_class_weight
 
+from ._graph import folds
 from ._labels import UNLABELLED
 
 STEPS_OF_LABELS = 20  # in an epoch of labelled rows alone
 LABELLED_SHARE = 0.2  # of the rows of a batch, as long as some have no label
+
+BALANCE = 3.0  # of a pool's two sides: its share has the prior Beta(1 + BALANCE, 1 + BALANCE)
+FLOOR = 1e-3  # of a probability, where its logarithm counts
 
 
 def class_weights(class_weight, classes, codes):
@@ -40,6 +47,31 @@ def pseudo_labels(distributions, codes, weights):
     labelled = codes != UNLABELLED
     targets[labelled] = one_hot(codes, weights)[labelled]
     return targets
+
+
+def pooled_with_linear(graph, Z, known):
+    """The graph's distributions of all rows, and those of logistic regression on their codes Z, in a weighted mean.
+
+    Each is right where the other is not: a graph where classes are clusters, a plane where they are sides. Their shares
+    are those under which labels held out are most likely (D. H. Wolpert, "Stacked generalization", 1992).
+    """
+    labelled = np.flatnonzero(known != UNLABELLED)
+    codes, Z = known[labelled], StandardScaler().fit_transform(Z)
+    linear, found = LogisticRegression(max_iter=1000), np.full((len(codes), len(graph.classes_)), np.nan)
+    for shown, hidden in folds(codes):
+        found[hidden] = linear.fit(Z[labelled[shown]], codes[shown]).predict_proba(Z[labelled[hidden]])
+    share = 0.5 if graph._held_out is None else _best_share(graph._held_out, found, codes)
+    return share * graph.label_distributions_ + (1 - share) * linear.fit(Z[labelled], codes).predict_proba(Z)
+
+
+def _best_share(one, other, codes):
+    rows = np.flatnonzero(~np.isnan(one[:, 0]))
+    p, q = (np.maximum(each[rows, codes[rows]], FLOOR) for each in (one, other))
+
+    def cost(share):
+        return -np.log(share * p + (1 - share) * q).sum() - BALANCE * np.log(share * (1 - share))
+
+    return float(minimize_scalar(cost, bounds=(0.001, 0.999), method="bounded").x)
 
 
 def with_labels_repeated(known, apart):

@@ -25,9 +25,17 @@ class _Coder(nn.Module):
     def _scaled(self, x):  # (n, d) raw -> (n, d) in the network's dtype; centred first, then cast
         return self.scaling(x).to(next(self.encoder.parameters()).dtype)
 
+    def inside(self, x):  # (n, d) raw -> (n, *input_shape): what the encoder sees when nothing is corrupted
+        return self._inside(self._scaled(x))
+
+    def code_of(self, inside):  # (n, *input_shape) -> (n, k): of what is given, never corrupted
+        return self.encoder(inside)
+
+    def _inside(self, u):  # clipped: a warp may carry ink to pixels that were dark in every fitted row
+        return self.scaling.inside(u).unflatten(1, self.input_shape)
+
     def _encoded(self, u):
-        # Clipped first: a warp may carry ink to pixels that were dark in every fitted row.
-        inside = self.scaling.inside(u).unflatten(1, self.input_shape)
+        inside = self._inside(u)
         if self.training and self.corruption is not None:
             inside = self.corruption(inside)
         return self.encoder(inside).to(u.dtype)
@@ -141,6 +149,9 @@ class VAE(_Coder):
 
     def encode(self, x):  # (n, d) -> (n, k): the posterior mean
         return self._posterior(self._scaled(x))[0]
+
+    def code_of(self, inside):
+        return self.encoder(inside).chunk(2, 1)[0]
 
     def decode(self, z):  # (n, k) -> (n, d): the mean of p(x|z), in the units of x
         return self.scaling.inverse(self._likelihood_parameters(z)[0])
