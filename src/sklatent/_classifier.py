@@ -6,7 +6,7 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -18,7 +18,7 @@ from ._callbacks import Freeze, WeightAverage
 from ._coder import CoderTransformer
 from ._docs import fill_doc
 from ._label_spreading import GraphLabelSpreading, compare_with_pca
-from ._labels import UNLABELLED, encode_labels
+from ._labels import UNLABELLED, MostLikelyClass, encode_labels
 from ._nn.classifier import Classifier
 from ._nn.corruption import CORRUPTIONS, make_corruption
 from ._pseudo_labels import (
@@ -40,7 +40,7 @@ MOST_EPOCHS = 180  # of any
 
 
 @fill_doc
-class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, TorchEstimator):
+class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostLikelyClass, TorchEstimator):
     r"""Fine-tune an encoder to classify, from few labels and many rows without any.
 
     The encoder is trained on all rows, without labels. Then a net, the encoder and a linear head, learns the labelled
@@ -67,8 +67,9 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         Of the rows, for ``encoder=None``; see there.
     graph : GraphLabelSpreading or None, default=None
         What spreads the labels over the codes. None is ``GraphLabelSpreading()``.
-    n_rounds : int, default={n_rounds}
-        How often the net learns from the graph, and the graph is made anew from its codes.
+    n_rounds : int or None, default=None
+        How often the net learns from the graph, and the graph is made anew from its codes. None is 1 for images and 2
+        for tables.
     augmentation : "auto", name, list, dict, callable or None, default="auto"
         What is done to the rows that the net sees in training, in the terms of ``corruption`` of the encoders.
         ``"auto"`` warps images and masks features of tables.
@@ -155,7 +156,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         **TorchEstimator._parameter_constraints,
         "encoder": [HasMethods(["fit", "transform"]), None],
         "graph": [GraphLabelSpreading, None],
-        "n_rounds": [Interval(Integral, 0, None, closed="left")],
+        "n_rounds": [Interval(Integral, 0, None, closed="left"), None],
         "augmentation": [StrOptions({"auto"} | set(CORRUPTIONS)), list, tuple, dict, callable, None],
         "mixup": [Interval(Real, 0, None, closed="left")],
         "vat": [Interval(Real, 0, None, closed="left"), None],
@@ -172,7 +173,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         *,
         image_shape=None,
         graph=None,
-        n_rounds=1,
+        n_rounds=None,
         augmentation="auto",
         mixup=1.0,
         vat=None,
@@ -248,20 +249,6 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         if hasattr(self, "graph_"):
             return self.graph_.predict_proba(self.transform(X))
         return self._apply(lambda module, x: module.log_proba(x).double().softmax(1), X)
-
-    def predict(self, X):
-        """The most likely class of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-        """
-        best = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[best]
 
     def transform(self, X):
         """Codes of the rows by the fine-tuned encoder.
@@ -344,7 +331,8 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
             labelled = repeated(np.flatnonzero(known != UNLABELLED), self.batch_size)
             self._fine_tune(X, one_hot(codes, weights), labelled, apart, seed, OF_LABELS)
         graph = self._fit_graph(X, known)
-        for i in range(self.n_rounds):
+        n_rounds = (1 if self.image_shape_ else 2) if self.n_rounds is None else self.n_rounds
+        for i in range(n_rounds):
             q = graph.label_distributions_ if self.image_shape_ else pooled_with_linear(graph, Z, known)
             targets = pseudo_labels(q, codes, weights)
             self._fine_tune(X, targets, with_labels_repeated(known, apart), apart, seed + i + 1, OF_GRAPH)

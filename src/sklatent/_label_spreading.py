@@ -4,20 +4,20 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import _graph
-from ._labels import UNLABELLED, encode_labels
+from ._labels import UNLABELLED, MostLikelyClass, encode_labels
 
 ALPHAS = (0.99, 0.95, 0.8, 0.5)  # of alpha="auto": the first that errs no more than the best, but for chance
 POWER = 4.0  # of the distributions, where no label can be held out
 ROWS_TO_COMPARE = 3000  # unlabelled ones
 
 
-class GraphLabelSpreading(ClassifierMixin, BaseEstimator):
+class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
     r"""Spread the labels of few rows to all rows, over a sparse graph of nearest neighbours.
 
     With :math:`W` the symmetric Gaussian weights between neighbours, :math:`S = D^{-1/2} W D^{-1/2}`, and :math:`Y`
@@ -175,20 +175,6 @@ class GraphLabelSpreading(ClassifierMixin, BaseEstimator):
         if len(self._nodes) == 1:
             return np.repeat(self._distributions, len(X), axis=0)
         return _graph.vote(*self._index.kneighbors(X), self._width, self._distributions)
-
-    def predict(self, X):
-        """The most likely class of new rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-        """
-        best = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[best]
 
     def _connect(self):
         """The weights between the nodes; keeps the index and the kernel's width for new rows."""

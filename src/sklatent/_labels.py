@@ -1,6 +1,7 @@
 """Labels of which some are missing: ``-1`` marks an unlabelled row, as in ``sklearn.semi_supervised``."""
 
 import numpy as np
+from sklearn.base import ClassifierMixin
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -54,6 +55,24 @@ def encode_labels(y):
     codes = np.full(len(y), UNLABELLED)
     codes[labelled] = inverse
     return classes, codes
+
+
+class MostLikelyClass(ClassifierMixin):
+    """A classifier by ``predict_proba`` over ``classes_``."""
+
+    def predict(self, X):
+        """The most likely class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+        """
+        best = self.predict_proba(X).argmax(axis=1)  # first: it says what is not fitted
+        return self.classes_[best]
 
 
 class LabeledKFold(StratifiedKFold):
