@@ -231,6 +231,15 @@ def weights_of(classifier, part):
     return {name: tensor.clone() for name, tensor in state.items() if name.startswith(part)}
 
 
+def test_compile_changes_nothing_but_the_speed(rows, monkeypatch):
+    original = torch.nn.Module.compile  # traced as ever, but without the minutes that code generation takes
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: original(self, backend="eager"))
+    X, y = rows
+    frozen = FrozenEstimator(tiny().fit(X))
+    compiled, plain = (quick(frozen, compile=each, vat=0.1).fit(X, y) for each in (True, False))
+    assert_allclose(compiled.predict_proba(X), plain.predict_proba(X), rtol=1e-3, atol=1e-4)
+
+
 def test_freeze_trains_the_head_alone_and_then_the_whole(digits, labels, encoder):
     for freeze, moved in [(3, False), (2, True)]:
         classifier = quick(encoder, freeze=freeze).fit(digits[:200], labels[:200])

@@ -77,6 +77,7 @@ class Classifier(nn.Module):
         activation, _, linear = self.head
         return linear(activation(self.coder.code_of(u))).log_softmax(1)
 
+    @torch.compiler.disable  # torch's inductor fails at rows taken in the order of randperm
     def _mixed(self, x, target):
         strength = target.new_tensor(self.mixup)
         share = torch.distributions.Beta(strength, strength).sample((len(x), 1))
