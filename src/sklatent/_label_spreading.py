@@ -26,9 +26,9 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
     .. math:: F = (1 - \alpha) (I - \alpha S)^{-1} Y,
 
     whose columns are scaled to the class prior and whose rows are then made distributions, sharpened by the power that
-    fits labels held out best. New rows are given the
-    weighted vote of their neighbours. It is as good as the distances between its rows are: put an encoder in front,
-    ``make_pipeline(encoder, GraphLabelSpreading())``, whose ``fit`` trains the encoder on all rows.
+    fits labels held out best. New rows are given the weighted vote of their neighbours. It is as good as the distances
+    between its rows are: put an encoder in front, ``make_pipeline(encoder, GraphLabelSpreading())``, whose ``fit``
+    trains the encoder on all rows.
 
     Parameters
     ----------
