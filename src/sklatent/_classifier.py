@@ -272,7 +272,15 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
     # -- the steps of fit ------------------------------------------------------------------------------------
 
     def _forget(self):
-        for name in ("net_", "graph_", "linear_", "graph_share_", "transduction_", "label_distributions_", "agreement_"):
+        for name in (
+            "net_",
+            "graph_",
+            "linear_",
+            "graph_share_",
+            "transduction_",
+            "label_distributions_",
+            "agreement_",
+        ):
             vars(self).pop(name, None)
 
     def _default_encoder(self, X):
