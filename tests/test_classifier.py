@@ -31,9 +31,9 @@ from sklatent import (
 from sklatent._nn.classifier import Classifier
 from sklatent._pseudo_labels import (
     _best_share,
-    beside_graph,
     class_weights,
     one_hot,
+    pooled_with_linear,
     pseudo_labels,
     repeated,
     with_labels_repeated,
@@ -122,9 +122,10 @@ def test_pool_takes_the_side_that_finds_labels_held_out():
     for name, X, y in [("square", square, (square[:, 0] > 0).astype(int)), ("moons", moons, crescent)]:
         known = few(y, 20)
         graph = GraphLabelSpreading().fit(X, known)
-        linear, share = beside_graph(graph, X, known)
-        q, p = graph.label_distributions_, linear.predict_proba(X)
-        each = (q, p, share * q + (1 - share) * p)
+        linear = LogisticRegression().fit(X[known >= 0], y[known >= 0])
+        pooled = pooled_with_linear(graph, X, known)
+        assert_allclose(pooled.sum(axis=1), 1)
+        each = (graph.label_distributions_, linear.predict_proba(X), pooled)
         errors[name] = [np.mean(q.argmax(axis=1) != y) for q in each]
     assert errors["square"][2] < errors["square"][0]
     assert errors["moons"][2] < errors["moons"][1] / 5
@@ -303,13 +304,8 @@ def test_tables_go_to_the_graph_at_once(rows):
     assert quick(tiny(), n_rounds=2, max_iter=2).fit(X, few(y, 3)).n_iter_ == 4
     none = quick(tiny(), n_rounds=0).fit(X, few(y, 3))
     assert none.n_iter_ == 0
-    Z, share = none.encoder_.transform(X), none.graph_share_
-    graph = GraphLabelSpreading().fit(Z, few(y, 3))
-    assert 0 < share < 1
-    expected = share * graph.label_distributions_ + (1 - share) * none.linear_.predict_proba(Z)
+    expected = GraphLabelSpreading().fit(none.encoder_.transform(X), few(y, 3)).label_distributions_
     assert_allclose(none.label_distributions_, expected)
-    expected = share * graph.predict_proba(Z[:9]) + (1 - share) * none.linear_.predict_proba(Z[:9])
-    assert_allclose(none.predict_proba(X[:9]), expected)
 
 
 def test_parameters_of_the_graph(digits, labels, encoder):

@@ -22,9 +22,9 @@ from ._labels import UNLABELLED, MostLikelyClass, encode_labels
 from ._nn.classifier import Classifier
 from ._nn.corruption import CORRUPTIONS, make_corruption
 from ._pseudo_labels import (
-    beside_graph,
     class_weights,
     one_hot,
+    pooled_with_linear,
     pseudo_labels,
     repeated,
     with_labels_repeated,
@@ -47,8 +47,8 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
     rows under augmentation. If other rows are unlabelled (``y == -1``), the labels are spread over a graph of the codes
     that it now gives; the net learns what the graph says of all rows; and the labels are spread anew over the codes of
     the better net, which is what predicts. Rows of a table, for which no augmentation stands in for more labels, go to
-    the graph at once; there, what the graph says is always averaged with logistic regression on the encoder's codes, by
-    shares that fit labels held out. Each row i of a batch adds
+    the graph at once; there, what the graph says is averaged with logistic regression on the codes, by shares that fit
+    labels held out. Each row i of a batch adds
 
     .. math:: -w_i \, \log p(c_i \mid \tilde x_i)
 
@@ -105,11 +105,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
     encoder_ : AutoencoderTransformer or VAETransformer
         As it was before it was fine-tuned.
     graph_ : GraphLabelSpreading
-        Fitted to the codes of the last round; only if there were unlabelled rows, as the next five.
-    linear_ : Pipeline or None
-        For tables, the logistic regression on the codes of ``encoder_``; its classes are indices of ``classes_``.
-    graph_share_ : float
-        Of the graph in its mean with ``linear_``; 1 for images.
+        Fitted to the codes of the last round; only if there were unlabelled rows, as the next three.
     label_distributions_ : ndarray of shape (n_samples, n_classes), float64
         Of the rows of ``fit``.
     transduction_ : ndarray of shape (n_samples,)
@@ -240,9 +236,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         return self
 
     def predict_proba(self, X):
-        """Class probabilities: the vote of the neighbours in the graph, for tables averaged with ``linear_``.
-
-        Without unlabelled rows, the net's.
+        """Class probabilities: the vote of the neighbours in the graph, or without unlabelled rows the net's.
 
         Parameters
         ----------
@@ -253,7 +247,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         probabilities : ndarray of shape (n_samples, n_classes), float64
         """
         if hasattr(self, "graph_"):
-            return self._with_linear(self.graph_.predict_proba(self.transform(X)), X)
+            return self.graph_.predict_proba(self.transform(X))
         return self._apply(lambda module, x: module.log_proba(x).double().softmax(1), X)
 
     def transform(self, X):
@@ -272,16 +266,9 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
     # -- the steps of fit ------------------------------------------------------------------------------------
 
     def _forget(self):
-        for name in (
-            "net_",
-            "graph_",
-            "linear_",
-            "graph_share_",
-            "transduction_",
-            "label_distributions_",
-            "agreement_",
-        ):
-            vars(self).pop(name, None)
+        """Drop what an earlier fit has set; one without unlabelled rows sets less."""
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
 
     def _default_encoder(self, X):
         n_steps = STEPS_OF_PRETRAINING[self.image_shape is not None]
@@ -344,27 +331,16 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         if self.image_shape_:
             labelled = repeated(np.flatnonzero(known != UNLABELLED), self.batch_size)
             self._fine_tune(X, one_hot(codes, weights), labelled, apart, seed, OF_LABELS)
-        self._spread(X, Z, known)
+        graph = self._fit_graph(X, known)
         n_rounds = (1 if self.image_shape_ else 2) if self.n_rounds is None else self.n_rounds
         for i in range(n_rounds):
-            targets = pseudo_labels(self.label_distributions_, codes, weights)
+            q = graph.label_distributions_ if self.image_shape_ else pooled_with_linear(graph, Z, known)
+            targets = pseudo_labels(q, codes, weights)
             self._fine_tune(X, targets, with_labels_repeated(known, apart), apart, seed + i + 1, OF_GRAPH)
-            self._spread(X, Z, known)
+            graph = self._fit_graph(X, known)
+        self.graph_, self.label_distributions_ = graph, graph.label_distributions_
         best = np.where(codes == UNLABELLED, self.label_distributions_.argmax(axis=1), codes)
         self.transduction_ = self.classes_[best]
-
-    def _spread(self, X, Z, known):
-        """The graph of the codes as they are now, for tables ``linear_`` on codes Z beside it, and what they say."""
-        graph = GraphLabelSpreading() if self.graph is None else clone(self.graph)
-        self.graph_ = graph.fit(self.transform(X), known)
-        self.linear_, self.graph_share_ = (None, 1.0) if self.image_shape_ else beside_graph(graph, Z, known)
-        self.label_distributions_ = self._with_linear(graph.label_distributions_, X)
-
-    def _with_linear(self, q, X):
-        """The graph's distributions q of the rows X, averaged with those of ``linear_``."""
-        if self.linear_ is None:
-            return q
-        return self.graph_share_ * q + (1 - self.graph_share_) * self.linear_.predict_proba(self.encoder_.transform(X))
 
     def _fine_tune(self, X, targets, index, apart, seed, schedule):
         n_steps, rate = schedule[self.image_shape_ is not None]
@@ -380,6 +356,10 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
             valid=_training.Rows(X, apart, targets) if len(apart) else None,
             patience=self.n_iter_no_change, tol=self.tol, callbacks=[*callbacks, *copy.deepcopy(self.callbacks or [])],
         )  # fmt: skip
+
+    def _fit_graph(self, X, known):
+        graph = GraphLabelSpreading() if self.graph is None else clone(self.graph)
+        return graph.fit(self.transform(X), known)
 
     def _compare(self, X, Z, known, seed):
         """``agreement_``, with a warning where the codes are worse than PCA's beyond chance."""

@@ -7,9 +7,7 @@ the classes times the weight of the row.
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.stats import entropy
-from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import compute_class_weight
 
@@ -51,21 +49,19 @@ def pseudo_labels(distributions, codes, weights):
     return targets
 
 
-def beside_graph(graph, Z, known):
-    """A logistic regression on the codes Z, and the graph's share in the weighted mean of what the two say.
+def pooled_with_linear(graph, Z, known):
+    """The graph's distributions of all rows, and those of logistic regression on their codes Z, in a weighted mean.
 
-    Each is right where the other is not: a graph where classes are clusters, a plane where they are sides. The share is
-    that under which labels held out are most likely (D. H. Wolpert, "Stacked generalization", 1992).
+    Each is right where the other is not: a graph where classes are clusters, a plane where they are sides. Their shares
+    are those under which labels held out are most likely (D. H. Wolpert, "Stacked generalization", 1992).
     """
     labelled = np.flatnonzero(known != UNLABELLED)
-    Z_labelled, codes = Z[labelled], known[labelled]
-    scaler = FrozenEstimator(StandardScaler().fit(Z))
-    linear = make_pipeline(scaler, LogisticRegression(max_iter=1000))
-    found = np.full((len(codes), len(graph.classes_)), np.nan)
+    codes, Z = known[labelled], StandardScaler().fit_transform(Z)
+    linear, found = LogisticRegression(max_iter=1000), np.full((len(codes), len(graph.classes_)), np.nan)
     for shown, hidden in folds(codes):
-        found[hidden] = linear.fit(Z_labelled[shown], codes[shown]).predict_proba(Z_labelled[hidden])
+        found[hidden] = linear.fit(Z[labelled[shown]], codes[shown]).predict_proba(Z[labelled[hidden]])
     share = 0.5 if graph._held_out is None else _best_share(graph._held_out, found, codes)
-    return linear.fit(Z_labelled, codes), share
+    return share * graph.label_distributions_ + (1 - share) * linear.fit(Z[labelled], codes).predict_proba(Z)
 
 
 def _best_share(one, other, codes):
