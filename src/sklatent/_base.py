@@ -79,7 +79,6 @@ class TorchEstimator(BaseEstimator):
     def _train(self, rows, seed, *, after=None, **options):
         """Train ``net_`` on ``rows``, then call ``after``; a failure leaves the estimator unfitted."""
         net = self.net_
-        n_before = len(net.history)
         net.set_params(batch_size=self.batch_size, lr=self.learning_rate, precision=self.precision)
         for group in net.optimizer_.param_groups:  # set_params would start the optimizer anew
             group["weight_decay"] = self.weight_decay
@@ -90,7 +89,7 @@ class TorchEstimator(BaseEstimator):
         except BaseException:
             del self.net_
             raise
-        epochs = [epoch for epoch in net.history[n_before:] if "train_loss" in epoch]  # the last may be cut short
+        epochs = [epoch for epoch in net.history if "train_loss" in epoch]  # the last may be cut short
         for row in epochs:
             self.history_.append({k: v for k, v in row.items() if k != "batches"} | {"epoch": len(self.history_) + 1})
         self.n_iter_ = len(self.history_)
@@ -209,7 +208,10 @@ class UnsupervisedEstimator(TorchEstimator):
             If X or a parameter is not valid, or if the loss stops being finite.
         """
         self._validate_params()
-        X = self._check_rows(X, reset=not (self.warm_start and self._is_fitted()))
+        anew = not (self.warm_start and self._is_fitted())
+        if anew:
+            vars(self).pop("net_", None)  # what fails below leaves the estimator unfitted
+        X = self._check_rows(X, reset=anew)
         seed = fresh_seed(self.random_state)
         apart = self._validation_rows(len(X), seed)
         self._prepare(X, seed, resume=self.warm_start)
@@ -243,12 +245,13 @@ class UnsupervisedEstimator(TorchEstimator):
         if not first:
             seed = (seed + self.n_iter_) % 2**31  # not the same shuffle in every call
         self._prepare(X, seed, resume=True)
-        self._train_on(X, seed, n_epochs=1, schedule=False, callbacks=copy.deepcopy(self.callbacks or []))
+        callbacks = copy.deepcopy(self.callbacks or [])
+        self._train_on(X, seed, fewest=FEWEST_ROWS, n_epochs=1, schedule=False, callbacks=callbacks)
         return self
 
-    def _train_on(self, X, seed, index=None, **options):
+    def _train_on(self, X, seed, index=None, *, fewest=1, **options):
         def after():
-            if self.n_iter_ == 0 or len(X) >= FEWEST_ROWS:  # else less telling than what came before
+            if self.n_iter_ == 0 or len(X) >= fewest:  # else less telling than what came before
                 self._after_training(X)
 
         self._train(_training.Rows(X, index), seed, after=after, **options)
@@ -266,7 +269,6 @@ class UnsupervisedEstimator(TorchEstimator):
                     "warm_start=False and call fit to start anew."
                 )
             return
-        vars(self).pop("net_", None)  # what fails below leaves the estimator unfitted
         device = _training.resolve_device(self.device)
         spec |= self._learn(X) | {"seed": seed}
         with _training.seeded(seed, device):

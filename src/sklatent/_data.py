@@ -61,7 +61,7 @@ def learn_affine(X, *, onto="standard", shared=False):
         if shared:
             variance = np.mean(variance) + np.var(shift)
             shift = np.mean(shift)
-        scale = np.sqrt(variance)
+        scale = np.sqrt(np.maximum(variance, 0))
     elif low.min() >= 0 and high.max() <= 1:  # as it is: 0 and 1 stay 0 and 1, whatever the rows of fit hold
         shift, scale = 0.0, 1.0
     else:
@@ -69,7 +69,8 @@ def learn_affine(X, *, onto="standard", shared=False):
     if not np.all(np.isfinite(scale)):
         raise ValueError("The variance of X overflows: it holds values beyond about 1e150. Rescale X first.")
     tiny = 10 * np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high))  # nothing but rounding
-    scale = np.where(scale > (np.max(tiny) if shared else tiny), scale, 1.0)
+    spread = high.max() - low.min() if shared else high - low  # exact for a constant, as a variance is not
+    scale = np.where(np.minimum(scale, spread) > (np.max(tiny) if shared else tiny), scale, 1.0)
     plan = {"shift": shift, "scale": scale, "lower": (low - shift) / scale, "upper": (high - shift) / scale}
     return {name: np.broadcast_to(value, low.shape).copy() for name, value in plan.items()}
 
@@ -84,7 +85,7 @@ def check_whole(X, name):
     if not is_whole(X):
         other = X[np.rint(X) != X]
         raise ValueError(
-            f"This {name} was fitted on whole numbers, but X holds others, such as {other[0]:g}. "
+            f"This {name} was fitted on whole numbers, but X holds others, such as {float(other[0])!r}. "
             "Round X, or fit on real values."
         )
 
@@ -105,7 +106,7 @@ def learn_levels(X, n_levels, *, shared):
         low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
     if not whole:
         n_levels = n_levels or (MAX_LEVELS if shared else TABLE_LEVELS)
-        span = np.where(high > low, high - low, 1.0)
+        span = np.where(high > low, high - low, np.maximum(1.0, 1e-6 * np.abs(low)))  # 1 is less than rounding of 1e17
         margin = 1e-5 * span  # rounding to float32 must not push the extremes out of the range
         low, high = low - margin, low + span + margin
         width = (high - low) / n_levels

@@ -166,7 +166,8 @@ class MADEDensity(AutoregressiveDensity):
         else:
             values = self._make_levels(spec)
             likelihood = Bernoulli() if name == "bernoulli" else LEVEL_LIKELIHOODS[name](n_levels)
-        n_weights = (spec["widths"] or (0,))[-1] * self.n_features_in_ * likelihood.n_params
+        seen = self.n_features_in_ * (1 if n_levels is None else level_table(n_levels).shape[1])
+        n_weights = [seen, *spec["widths"]][-1] * self.n_features_in_ * likelihood.n_params
         if n_weights > MAX_WEIGHTS:
             raise ValueError(
                 f"The output layer would have {n_weights:.0e} weights: {likelihood.n_params} parameters for each of "

@@ -227,13 +227,17 @@ def train(net, rows, seed, *, n_epochs, valid=None, patience=None, tol=0.0, sche
         ours.append(WarmUpCosine(n_epochs * math.ceil(len(rows) / net.batch_size)))
     if verbose:
         ours.append(Progress())
-    for group in net.optimizer_.param_groups:  # a schedule that ran before has left its last rate here
+    for group in net.optimizer_.param_groups:  # a schedule that ran before has left its rates here
         group["lr"] = net.lr * group.get("rate", 1.0)
+        group.pop("initial_lr", None)
+    net.initialize_history()  # or skorch's LRScheduler would go on with the schedule of an earlier call
     net.callbacks = [_named(i, callback) for i, callback in enumerate([*callbacks, *ours])]
     net.initialize_callbacks()
     with seeded(seed, torch.device(net.device)):
         _fit_loop(net, rows)
+    net.train_split = None  # it holds the rows
     net.callbacks_ = net.callbacks_[: 1 + len(callbacks)]  # the timer and those given; ours hold copies of weights
+    net.callbacks = net.callbacks[: len(callbacks)]
     net.module_.eval()
     return net
 
@@ -248,13 +252,12 @@ def _named(i, callback):
 
 def _fit_loop(net, rows):
     """``net.partial_fit``, but for a key that was pressed."""
-    net.notify("on_train_begin", X=rows, y=None)
-    try:
-        net.fit_loop(rows)
-    except StopTraining:
-        return  # asked for by a callback
-    finally:
-        net.notify("on_train_end", X=rows, y=None)
+    with contextlib.suppress(StopTraining):  # asked for by a callback
+        net.notify("on_train_begin", X=rows, y=None)
+        try:
+            net.fit_loop(rows)
+        finally:
+            net.notify("on_train_end", X=rows, y=None)
 
 
 def _silent(*args, **kwargs):

@@ -190,7 +190,7 @@ class VAE(_Coder):
         auto-encoder", 2020.
         """
         with torch.inference_mode(False), torch.enable_grad():
-            x = x.clone()  # a tensor made in inference mode takes part in no gradient
+            x, noise = x.clone(), noise.clone()  # tensors made in inference mode take part in no gradient
             u = self._scaled(x)
             target, noise = self._target(x, u), noise.to(u.dtype)
             q = [part.detach().clone().requires_grad_() for part in self._posterior(u)]

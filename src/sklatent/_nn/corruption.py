@@ -8,6 +8,7 @@ with denoising autoencoders", 2008.
 """
 
 import math
+from numbers import Real
 
 import torch
 from torch.nn import functional as F
@@ -160,6 +161,6 @@ def _strength(name, corruption):
         return []
     strength = corruption[name]
     most = math.inf if name in ("noise", "affine", "elastic") else 1
-    if not isinstance(strength, int | float) or not 0 <= strength <= most:
+    if not isinstance(strength, Real) or not 0 <= strength <= most:
         raise ValueError(f"corruption={corruption!r}: the strength of {name!r} must lie between 0 and {most}.")
     return [strength]
