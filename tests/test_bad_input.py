@@ -7,7 +7,7 @@ from common import NETS, small
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from sklatent import AutoencoderTransformer, PixelCNNDensity, VAETransformer
+from sklatent import AutoencoderTransformer, MADEDensity, PixelCNNDensity, VAETransformer
 
 every = pytest.mark.parametrize("cls", NETS, ids=lambda cls: cls.__name__)
 CODERS = pytest.mark.parametrize("cls", [AutoencoderTransformer, VAETransformer])
@@ -206,3 +206,17 @@ def test_posterior_collapse_is_told_in_words():
     with pytest.warns(UserWarning, match="Posterior collapse: 0 of 10 latent units are active.*free_bits"):
         vae = VAETransformer(10, beta=50.0, max_iter=30, random_state=0).fit(noise)
     assert vae.n_active_units_ == 0
+
+
+def test_a_refit_that_fails_leaves_nothing_fitted():
+    estimator = small(AutoencoderTransformer).fit(X)
+    with pytest.raises(ValueError, match="architecture='conv' needs image_shape"):
+        estimator.set_params(architecture="conv").fit(X[:, :4])
+    with pytest.raises(NotFittedError):
+        estimator.transform(X)
+
+
+def test_fully_visible_net_that_would_not_fit_into_memory():
+    rows = np.random.RandomState(0).randint(256, size=(4, 3072), dtype=np.uint8)
+    with pytest.raises(ValueError, match="output layer would have"):
+        MADEDensity(hidden_layer_sizes=(), likelihood="categorical", max_iter=1).fit(rows)

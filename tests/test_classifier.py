@@ -7,6 +7,7 @@ import torch
 from common import small
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import entropy
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_moons
 from sklearn.decomposition import PCA
@@ -435,3 +436,38 @@ def test_a_learning_rate_that_explodes_leaves_the_classifier_unfitted(rows):
     with pytest.raises(NotFittedError):
         classifier.predict(rows[0])
     assert small(EncoderClassifier).get_params()["max_iter"] == 3
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"class_weight": {7: 1.0}}, {"graph": GraphLabelSpreading(class_prior=[0.5, 0.5])}, {"augmentation": "elastic"}],
+)
+def test_a_fit_that_fails_leaves_nothing_fitted(params, rows):
+    X, y = rows
+    classifier = quick(tiny()).fit(X, few(y, 3))
+    with pytest.raises(ValueError, match="class_prior|class_weight|augmentation='elastic' warps images"):
+        classifier.set_params(**params).fit(X, few(y, 3))
+    with pytest.raises(NotFittedError):
+        classifier.predict(X)
+
+
+def test_frames_keep_their_columns_and_pandas_output_changes_nothing(rows, recwarn):
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    known = few(y.to_numpy(), 3)
+    plain = quick(tiny()).fit(X.to_numpy(), known).predict_proba(X.to_numpy())
+    with config_context(transform_output="pandas"):
+        assert_array_equal(quick(tiny()).fit(X, known).predict_proba(X), plain)
+    encoder = tiny().set_output(transform="pandas").fit(X)
+    classifier = quick(FrozenEstimator(encoder)).fit(X, known).set_output(transform="pandas")
+    assert_array_equal(classifier.predict_proba(X), plain)
+    assert not [str(warning.message) for warning in recwarn if "feature names" in str(warning.message)]
+    with pytest.raises(ValueError, match="feature names should match"):
+        quick(FrozenEstimator(encoder)).fit(X.iloc[:, ::-1], known)
+
+
+def test_agreement_warns_of_nothing_that_chance_explains(rows, recwarn):
+    X, y = rows
+    for seed in range(10):
+        noise = X + np.random.RandomState(seed).normal(size=X.shape)
+        quick(tiny(), n_rounds=0).fit(noise, few(y, 5, seed))
+    assert sum("The codes tell less" in str(warning.message) for warning in recwarn) <= 1

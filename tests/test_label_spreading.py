@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.datasets import make_blobs, make_moons
 from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.neighbors import NearestNeighbors
@@ -39,6 +40,7 @@ def test_labels_of_any_kind():
         ([-1, 1, 1], [-1, 1], [0, 1, 1]),  # the binary coding
         ([-1, 1, 2], [1, 2], [-1, 0, 1]),
         ([True, False], [False, True], [1, 0]),
+        (np.array([3, -1, 7], dtype=object), [3, 7], [0, -1, 1]),
         ([5, 5], [5], [0, 0]),
     ]:
         found, indices = encode_labels(y)
@@ -53,6 +55,8 @@ def test_labels_of_any_kind():
         ([-1, 5, 5], "one class, .*5.* beside -1.*give it another name"),
         ([0.5, 1.2, -1], "Unknown label type"),
         (["a", "-1", "b"], "the string '-1'.*dtype=object"),
+        (np.array(["a", "-1", "b"], dtype=object), "the string '-1'.*dtype=object"),
+        (np.array(["a", None, "b"], dtype=object), "y holds None.*number -1"),
     ],
 )
 def test_labels_that_cannot_be_meant(y, message):
@@ -181,6 +185,16 @@ def test_moons_from_one_label_each():
     assert LogisticRegression().fit(X[:400], y[:400]).score(X[400:], y[400:]) < 0.95, "not a linear task"
 
 
+def test_labels_reach_the_far_end_of_what_they_are_linked_to():
+    """Two threads, each labelled at one end: k steps of conjugate gradients reach k links."""
+    line = np.c_[np.arange(1500.0), np.zeros(1500)]
+    X, y = np.concatenate([line, line + [0, 1e4]]), np.repeat([0, 1], 1500)
+    known = np.where(np.arange(3000) % 1500 == 0, y, -1)
+    spreading = GraphLabelSpreading(2).fit(X, known)
+    assert spreading.n_undecided_ == 0
+    assert_array_equal(spreading.transduction_, y)
+
+
 def test_better_than_label_spreading_of_scikit_learn_on_digits(digits, labels):
     ours, stock = [], []
     for seed in range(3):
@@ -214,6 +228,14 @@ def test_folds_hold_all_unlabelled_rows_in_training_and_no_test_row():
 
 
 # -- bad input --------------------------------------------------------------------------------------------------
+
+
+def test_a_class_with_one_label_is_in_no_test_part():
+    y = np.array([0, 1, 1, 1, -1, -1])
+    for train, test in LabeledKFold(3).split(np.zeros((6, 1)), y):
+        assert 0 in train
+        assert not np.isin(0, test)
+        assert_array_equal(np.sort(np.concatenate([train, test])), np.arange(6))
 
 
 def test_all_rows_labelled_is_nearest_neighbours():
@@ -306,3 +328,20 @@ def test_without_pynndescent_the_error_says_what_to_install(monkeypatch):
     X, y = make_blobs(30, centers=2, random_state=0)
     with pytest.raises(ImportError, match=r'pip install "sklatent\[approximate\]"'):
         GraphLabelSpreading().fit(X, y)
+
+
+def test_a_fit_that_fails_leaves_nothing_fitted():
+    X, y = make_blobs(30, centers=2, random_state=0)
+    spreading = GraphLabelSpreading().fit(X, y)
+    with pytest.raises(ValueError, match="y labels no row"):
+        spreading.fit(X, np.full(30, -1))
+    with pytest.raises(NotFittedError):
+        spreading.predict(X)
+
+
+def test_values_whose_squares_overflow():
+    X, y = make_blobs(30, centers=2, random_state=0)
+    proba = GraphLabelSpreading().fit(X, y).predict_proba([[1e160, 0]])
+    assert_allclose(proba.sum(), 1)
+    with pytest.raises(ValueError, match="Distances overflow.*Rescale X"):
+        GraphLabelSpreading().fit(1e160 * X, y)

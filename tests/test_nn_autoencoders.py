@@ -281,8 +281,8 @@ def test_regret_is_what_a_wrong_posterior_costs(known):
     with torch.no_grad():
         vae.encoder[1].bias[:2] += off
     precision = torch.eye(2, dtype=torch.float64) + W.T @ (W / noise_variance.unsqueeze(1))
-    with torch.inference_mode():
-        regret = vae.regret(X.clone(), noise, 400, 0.02)
+    with torch.inference_mode():  # where both are made anew when they move to a GPU
+        regret = vae.regret(X.clone(), noise.clone(), 400, 0.02)
     assert_close(regret, (off @ precision @ off / 2).expand(len(X)), rtol=0.01, atol=0)
     alone = torch.cat([vae.regret(row, noise, 400, 0.02) for row in X.split(1)])
     assert_close(alone, regret)

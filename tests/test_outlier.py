@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from common_outlier import POOL, Given, Normals, X, frozen, rows
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import coo_array
 from sklearn import clone
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
@@ -198,6 +199,8 @@ def test_partial_fit_is_there_if_the_estimators_have_it():
     assert not hasattr(DensityOutlierDetector(MADEDensity(), background=KernelDensity()), "partial_fit")
     mixed = [("made", MADEDensity()), ("kernel", POOL[1][1])]
     assert hasattr(DensityOutlierDetector(mixed), "partial_fit")
+    thawed = DensityOutlierDetector(FrozenEstimator(KernelDensity().fit(X)), method="ratio")
+    assert not hasattr(thawed, "partial_fit"), "its clone, the background, has none"
 
 
 @pytest.mark.parametrize("case", ["pool", "fisher", "statistics", "complexity"])
@@ -383,3 +386,34 @@ def test_wrong_rows():
         detector.p_values(np.full((1, 3), np.nan))
     with pytest.raises(ValueError, match="Reshape your data"):
         detector.p_values(X[0])
+
+
+def test_what_fails_changes_no_calibration():
+    detector = DensityOutlierDetector(Normals(), calibration_size=None).fit(X)
+    before = detector.p_values(X)
+    with pytest.raises(ValueError, match="ranks nowhere"):
+        detector.recalibrate(np.full((50, 3), np.nan))
+    assert not detector.calibrated_
+    assert_array_equal(detector.p_values(X), before)
+
+
+def test_a_refit_with_a_wrong_parameter_leaves_nothing_fitted():
+    detector = DensityOutlierDetector(KernelDensity(), method="ratio").fit(X)
+    with pytest.raises(ValueError, match="takes no codelength"):
+        detector.set_params(method="log_likelihood", codelength="zlib").fit(X)
+    with pytest.raises(NotFittedError):
+        detector.score_samples(X)
+
+
+def test_a_bad_batch_does_not_undo_training():
+    made = MADEDensity(hidden_layer_sizes=(8,), random_state=0)
+    detector = DensityOutlierDetector(made, calibration_size=None).partial_fit(X).partial_fit(X)
+    with pytest.raises(ValueError, match="NaN"):
+        detector.partial_fit(np.full((50, 3), np.nan))
+    assert detector.partial_fit(X).estimators_[0].n_iter_ == 3
+
+
+def test_sparse_rows_of_any_format():
+    sparse = coo_array(X)
+    detector = DensityOutlierDetector(IsolationForest(random_state=0)).fit(sparse)
+    assert_allclose(detector.score_samples(sparse), detector.score_samples(X))

@@ -298,3 +298,10 @@ def test_scores_that_are_no_sums_say_so():
     nested = [("kernel", DensityOutlierDetector(KernelDensity(), random_state=0)), ("normals", Normals())]
     scores = DensityOutlierDetector(nested, random_state=0).fit(rows(3000)).score_samples([[0, 0, 0], [9, 9, 9]])
     assert scores[0] > scores[1]
+
+
+def test_background_of_small_integers_stays_in_their_range():
+    rows = np.random.RandomState(0).randint(-120, 121, size=(200, 4)).astype(np.int8)
+    background = corrupted(rows, np.random.default_rng(0))
+    assert background.dtype == np.int8
+    assert_array_equal(background, corrupted(rows.astype(np.int64), np.random.default_rng(0)))

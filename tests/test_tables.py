@@ -193,3 +193,10 @@ def test_bad_parameters():
             density.fit(X)
         with pytest.raises(NotFittedError):
             density.score_samples(X)
+
+
+def test_a_parameter_set_after_fit_waits_for_the_next():
+    X = np.random.RandomState(0).normal(size=(100, 2))
+    density = HistogramDensity().fit(X)
+    before = density.score_samples(X)
+    assert_array_equal(density.set_params(n_bins=32).score_samples(X), before)

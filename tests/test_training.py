@@ -1,6 +1,8 @@
 """The training bridge: what is true of `fit` whatever the model."""
 
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from common import NETS, small
 from numpy.testing import assert_allclose, assert_array_equal
 from skorch.callbacks import Callback, LRScheduler
 
-from sklatent import AutoencoderTransformer, VAETransformer
+from sklatent import AutoencoderTransformer, MADEDensity, VAETransformer, _data
 from sklatent._callbacks import WarmUpCosine
 from sklatent._training import Batches, Rows
 
@@ -288,3 +290,67 @@ def test_compile_changes_nothing_but_the_speed(digits, monkeypatch):
     compiled = small(AutoencoderTransformer, compile=True).fit(digits[:128])
     assert set(weights(compiled)) == set(weights(plain)), "weights keep their names"
     assert_allclose(compiled.transform(digits[:20]), plain.transform(digits[:20]), rtol=1e-3, atol=1e-4)
+
+
+# -- what is learned from the rows -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_constant_has_scale_one_in_two_chunks(shared):
+    values = np.random.RandomState(0).uniform(0.01, 1, 64)
+    X = np.tile(np.full(64, values[0]) if shared else values, (70_000, 1))
+    assert_array_equal(_data.learn_affine(X, shared=shared)["scale"], 1)
+    X[:, 0] = np.random.RandomState(0).normal(size=70_000)
+    assert_allclose(_data.learn_affine(X)["scale"], [X[:, 0].std(), *np.ones(63)])
+
+
+def test_levels_of_a_large_constant_and_a_message_of_nearly_whole_numbers():
+    X = np.c_[np.full(40, 1.7e18), np.random.RandomState(0).normal(size=(40, 3))]
+    levels = _data.learn_levels(X, None, shared=False)["levels"]
+    assert (levels["width"] > 0).all()
+    assert (levels["lower"] < X[0]).all()
+    with pytest.raises(ValueError, match=r"such as 3\.0000000000000004"):
+        _data.check_whole(np.array([[1.0, 3.0000000000000004]]), "Model")
+
+
+# -- what training keeps -----------------------------------------------------------------------------------------------
+
+
+def test_a_second_fit_has_a_schedule_of_its_own(digits):
+    class Rates(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            rates.append(net.optimizer_.param_groups[0]["lr"])
+
+    rates = []
+    estimator = small(AutoencoderTransformer, warm_start=True, learning_rate=8e-3).fit(digits[:50])
+    scheduler = LRScheduler("StepLR", step_size=1, gamma=0.5)
+    estimator.set_params(callbacks=[scheduler, Rates()]).fit(digits[:50]).fit(digits[:50])
+    assert_allclose(rates, 2 * [8e-3, 4e-3, 2e-3])
+    assert [epoch["epoch"] for epoch in estimator.history_] == list(range(1, 10))
+
+
+def test_early_stopping_keeps_no_rows(digits):
+    X = digits[:100].copy()
+    kept = weakref.ref(X)
+    estimator = small(AutoencoderTransformer, early_stopping=True).fit(X)
+    del X
+    gc.collect()
+    assert kept() is None
+    assert len(estimator.net_.callbacks) == 0
+
+
+def test_a_callback_may_stop_before_the_first_epoch_or_after_the_last(digits):
+    class Stop(Callback):
+        def __init__(self, when):
+            setattr(self, when, self.stop)
+
+        def stop(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    for when, n_epochs in [("on_train_begin", 0), ("on_train_end", 3)]:
+        assert small(AutoencoderTransformer, callbacks=[Stop(when)]).fit(digits[:50]).n_iter_ == n_epochs
+
+
+def test_statistics_of_a_second_fit_are_of_its_rows(digits):
+    density = MADEDensity(hidden_layer_sizes=(8,), max_iter=1, warm_start=True, random_state=0).fit(digits[:40])
+    assert_allclose(density.set_params(max_iter=20).fit(digits[:40]).transform(digits[:40]).mean(axis=0), 0, atol=1e-4)

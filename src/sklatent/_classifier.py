@@ -3,6 +3,7 @@
 import copy
 import math
 import warnings
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -221,18 +222,26 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         """
         self._validate_params()
         self._forget()
+        if isinstance(self.encoder, FrozenEstimator) and isinstance(self.encoder.estimator, CoderTransformer):
+            check_is_fitted(self.encoder.estimator)
+            self.encoder.estimator._check_rows(X)  # as given: it may know the columns by name
         X, y = validate_data(self, X, y, dtype=DTYPES, order=None)
         self.classes_, codes = encode_labels(y)
         seed = fresh_seed(self.random_state)
+        known, apart = self._labels_apart(codes, seed)
+        weights = class_weights(self.class_weight, self.classes_, codes)
         self.encoder_ = self._fitted_encoder(X, seed)
         self.image_shape_ = self.encoder_.image_shape_
         self._start_net(seed)
-        known, apart = self._labels_apart(codes, seed)
-        weights = class_weights(self.class_weight, self.classes_, codes)
-        if (codes == UNLABELLED).any():
-            self._fit_rounds(X, known, codes, apart, weights, seed)
-        else:
-            self._fine_tune(X, one_hot(codes, weights), np.flatnonzero(known != UNLABELLED), apart, seed, OF_LABELS)
+        try:
+            if (codes == UNLABELLED).any():
+                self._fit_rounds(X, known, codes, apart, weights, seed)
+            else:
+                labelled = np.flatnonzero(known != UNLABELLED)
+                self._fine_tune(X, one_hot(codes, weights), labelled, apart, seed, OF_LABELS)
+        except BaseException:
+            self._forget()
+            raise
         return self
 
     def predict_proba(self, X):
@@ -247,7 +256,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         probabilities : ndarray of shape (n_samples, n_classes), float64
         """
         if hasattr(self, "graph_"):
-            return self.graph_.predict_proba(self.transform(X))
+            return self.graph_.predict_proba(self._apply(_encode, X))
         return self._apply(lambda module, x: module.log_proba(x).double().softmax(1), X)
 
     def transform(self, X):
@@ -261,7 +270,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         -------
         Z : ndarray of shape (n_samples, n_components), float32
         """
-        return self._apply(lambda module, x: module.encode(x).float(), X)
+        return self._apply(_encode, X)
 
     # -- the steps of fit ------------------------------------------------------------------------------------
 
@@ -296,8 +305,6 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
                 f"is {encoder!r}. Other transformers go into make_pipeline(transformer, GraphLabelSpreading())."
             )
         if fitted:
-            check_is_fitted(encoder)
-            encoder._check_rows(X)
             return encoder
         if encoder.random_state is None:
             encoder.set_params(random_state=seed)
@@ -321,12 +328,12 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
     def _build(self, spec):
         coder = self.encoder_._build(self.encoder_._fitted_spec)
         coder.decoder = None
-        coder.corruption = make_corruption(spec["augmentation"], self.image_shape_)
+        coder.corruption = make_corruption(spec["augmentation"], self.image_shape_, "augmentation")
         return Classifier(coder, self._n_features_out, len(self.classes_), mixup=spec["mixup"], vat=spec["vat"])
 
     def _fit_rounds(self, X, known, codes, apart, weights, seed):
         """Of images the labels, first; then graph, net, graph, as often as ``n_rounds`` says."""
-        Z = self.encoder_.transform(X)
+        Z = _codes(self.encoder_, X)
         self.agreement_ = self._compare(X, Z, known, seed)
         if self.image_shape_:
             labelled = repeated(np.flatnonzero(known != UNLABELLED), self.batch_size)
@@ -359,14 +366,15 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
 
     def _fit_graph(self, X, known):
         graph = GraphLabelSpreading() if self.graph is None else clone(self.graph)
-        return graph.fit(self.transform(X), known)
+        return graph.fit(_codes(self, X), known)
 
     def _compare(self, X, Z, known, seed):
         """``agreement_``, with a warning where the codes are worse than PCA's beyond chance."""
         found = compare_with_pca(X, Z, known, seed)
         if found is not None:
-            chance = math.sqrt(found["pca"] * (1 - found["pca"]) / np.sum(known != UNLABELLED))
-            if found["codes"] < found["pca"] - 2 * chance:
+            n = np.sum(known != UNLABELLED)
+            share = (n * found["pca"] + 2) / (n + 4)  # A. Agresti, B. A. Coull 1998: an error also where all are found
+            if found["codes"] < found["pca"] - 2 * math.sqrt(2 * share * (1 - share) / n):
                 warnings.warn(
                     f"The codes tell less than PCA's: of labels held out, {found['codes']:.0%} are found from "
                     f"the codes, {found['pca']:.0%} from PCA. Train the encoder longer, with more n_components, or "
@@ -386,8 +394,8 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         missing = np.setdiff1d(codes[apart], known)
         if len(missing):
             raise ValueError(
-                f"early_stopping=True keeps all rows of the class {self.classes_[missing[0]]!r} apart. Label more rows "
-                "or pass early_stopping=False."
+                f"early_stopping=True keeps all rows of the class {self.classes_.tolist()[missing[0]]!r} apart. Label "
+                "more rows or pass early_stopping=False."
             )
         return known, apart
 
@@ -404,6 +412,15 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+def _encode(module, x):
+    return module.encode(x).float()
+
+
+def _codes(estimator, X):
+    """``transform`` of rows already checked, as an array whatever ``set_output`` asks for."""
+    return _training.apply(estimator.net_, partial(_encode, estimator.net_.module_), X)
 
 
 def _epochs(n_steps, n, batch_size, least=1):

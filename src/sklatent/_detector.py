@@ -45,13 +45,14 @@ class CalibratedDetector(OutlierMixin):
                 f"{n} rows calibrate, but a p-value of {self._level():g} takes {n_fewest}. Pass more rows, or raise "
                 "contamination."
             )
-        score, self._learned, self.calibrated_ = self._new_score(), None, apart
+        score, learned = self._new_score(), None
         if self._learns:
             X = _safe_indexing(X, np.random.RandomState(self._seed).permutation(_num_samples(X)))
             reference, X = halves(X) if apart else (X, X)
-            self._learned = score.learn(reference)
-        self.calibration_scores_ = np.sort(score.score(X))
-        self.offset_ = float(threshold(self.calibration_scores_, self._level(), apart=apart))
+            learned = score.learn(reference)
+        scores = np.sort(score.score(X))
+        offset = float(threshold(scores, self._level(), apart=apart))
+        self._learned, self.calibrated_, self.calibration_scores_, self.offset_ = learned, apart, scores, offset
         return self
 
     def _score(self):
@@ -165,7 +166,7 @@ class CalibratedDetector(OutlierMixin):
 
     def _check_rows(self, X, *, reset=False):
         """Frames pass as they are, for a ``Pipeline`` that picks columns; what else X may hold the estimators say."""
-        rows = X if hasattr(X, "iloc") else check_array(X, accept_sparse=True, ensure_all_finite=False)
+        rows = X if hasattr(X, "iloc") else check_array(X, accept_sparse="csr", ensure_all_finite=False)
         validate_data(self, X, skip_check_array=True, reset=reset)
         return rows
 

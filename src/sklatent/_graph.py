@@ -19,7 +19,9 @@ from sklearn.neighbors import NearestNeighbors
 MAX_EXACT_ROWS = 100_000  # beyond, exact neighbours cost minutes
 MOST_SPLITS = 3  # of the labels, to hold out
 MOST_POWER = 20  # of a distribution
+TOLERANCE, LEAST_TOLERANCE, FINER = 1e-6, 1e-290, 1e-12  # of a residual, relative; and by what it falls
 TINY = 1e-30
+FARTHEST = 1e150  # widths of the kernel: its square is still a number
 
 
 def neighbor_index(Z, n_neighbors, n_jobs=None):
@@ -78,10 +80,11 @@ def similarity(distances, rows, width):
     return W.maximum(W.T).tocsr()
 
 
-def spread(W, Y, alpha, tol=1e-6):
+def spread(W, Y, alpha):
     """F = (1 - alpha) (I - alpha S)^-1 Y with S = D^-1/2 W D^-1/2, by conjugate gradients.
 
-    It is where F <- alpha S F + (1 - alpha) Y comes to rest (Zhou et al. 2004).
+    It is where F <- alpha S F + (1 - alpha) Y comes to rest (Zhou et al. 2004). Each step reaches one neighbour on:
+    there are enough of them to reach all rows that are linked to a label.
 
     Parameters
     ----------
@@ -89,8 +92,6 @@ def spread(W, Y, alpha, tol=1e-6):
         Symmetric, not negative.
     Y : ndarray of shape (n, n_classes)
     alpha : float in (0, 1)
-    tol : float
-        Of the residual, relative to Y's norm.
 
     Returns
     -------
@@ -100,8 +101,13 @@ def spread(W, Y, alpha, tol=1e-6):
     scale = sparse.diags_array(1 / np.sqrt(np.where(degree > 0, degree, 1)))
     S = (scale @ W @ scale).tocsr()
     system = LinearOperator(W.shape, matvec=lambda f: f - alpha * (S @ f), dtype=np.float64)
-    columns = [cg(system, (1 - alpha) * y, rtol=tol, maxiter=1000)[0] for y in Y.T]
-    return np.maximum(np.stack(columns, axis=1), 0)
+    linked, tolerance = ~unreached_rows(W, Y.any(axis=1)), TOLERANCE
+    while True:
+        columns = [cg(system, (1 - alpha) * y, rtol=tolerance, maxiter=10_000)[0] for y in Y.T]
+        F = np.maximum(np.stack(columns, axis=1), 0)
+        if F[linked].any(axis=1).all() or tolerance < LEAST_TOLERANCE:
+            return F
+        tolerance *= FINER
 
 
 def one_hot(nodes, codes, shape):
@@ -174,5 +180,5 @@ def unreached_rows(W, labelled):
 
 def vote(distances, rows, width, distributions):
     """Distribution of new rows: that of their neighbours, weighted by exp(-(d / width)^2), relative to the nearest."""
-    weights = softmax(-np.square(distances / width, dtype=np.float64), axis=1)
+    weights = softmax(-np.square(np.fmin(distances / width, FARTHEST), dtype=np.float64), axis=1)
     return np.einsum("nk,nkc->nc", weights, distributions[rows])

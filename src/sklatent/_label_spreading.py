@@ -133,6 +133,7 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
             If no row has a label, if labels are real numbers, or if ``class_prior`` does not fit the classes.
         """
         self._validate_params()
+        vars(self).pop("_distributions", None)  # what fails below leaves it unfitted
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         self.classes_, codes = encode_labels(y)
         prior = self._prior(codes)
@@ -181,10 +182,16 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
         n = len(self._nodes)
         if n == 1:
             return _graph.sparse.csr_array((1, 1))
+        with np.errstate(over="ignore"):
+            if not np.isfinite(np.square(np.ptp(self._nodes.astype(np.float64), axis=0)).sum()):
+                raise ValueError("Distances overflow: X holds values beyond about 1e150. Rescale X first.")
         self._index = _graph.neighbor_index(self._nodes, min(self.n_neighbors, n - 1), self.n_jobs)
         distances, rows = self._index.kneighbors()
         self._width = _graph.kernel_width(distances)
         return _graph.similarity(distances, rows, self._width)
+
+    def __sklearn_is_fitted__(self):
+        return "_distributions" in vars(self)
 
     def _choose(self, W, nodes, codes, prior):
         """alpha, and the power that calibrates, both by labels held out; keeps what these were found to be."""
@@ -228,8 +235,8 @@ def compare_with_pca(X, Z, codes, seed):
     labelled, rest = np.flatnonzero(codes != UNLABELLED), np.flatnonzero(codes == UNLABELLED)
     random = np.random.RandomState(seed)
     rows = np.concatenate([labelled, random.permutation(rest)[: max(ROWS_TO_COMPARE, len(labelled))]])
-    pca = PCA(min(50, X.shape[1], len(rows)), random_state=seed).fit_transform(X[rows])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of undecided rows
+        warnings.simplefilter("ignore")  # of undecided rows, and of PCA where X is constant
+        pca = PCA(min(50, X.shape[1], len(rows)), random_state=seed).fit_transform(X[rows])
         one, other = (GraphLabelSpreading().fit(each, codes[rows]).held_out_accuracy_ for each in (Z[rows], pca))
     return None if one is None else {"codes": one, "pca": other}

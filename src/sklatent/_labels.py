@@ -30,18 +30,20 @@ def encode_labels(y):
         If no row has a label, if only one class has and other rows have none, or if labels are real numbers.
     """
     y = column_or_1d(y, warn=True)
-    if y.dtype.kind in "US":
-        if str(UNLABELLED) in y:
-            raise ValueError(
-                "y holds the string '-1'. Unlabelled rows are marked by the number -1: beside strings that takes "
-                "y = np.array([...], dtype=object)."
-            )
-        labelled = np.ones(len(y), dtype=bool)
-    else:
-        labelled = np.array(y != UNLABELLED, dtype=bool)
+    strings = y.dtype.kind in "USO" and [label for label in y if isinstance(label, str)]
+    if strings and str(UNLABELLED) in strings:
+        raise ValueError(
+            "y holds the string '-1'. Unlabelled rows are marked by the number -1: beside strings that takes "
+            "y = np.array([...], dtype=object)."
+        )
+    if y.dtype.kind == "O" and any(label is None for label in y):
+        raise ValueError("y holds None. Unlabelled rows are marked by the number -1.")
+    labelled = np.ones(len(y), dtype=bool) if y.dtype.kind in "US" else np.array(y != UNLABELLED, dtype=bool)
     if not labelled.any():
         raise ValueError("y labels no row: all of it is -1. At least one row of each class must have its label.")
     known = y[labelled]
+    if y.dtype.kind == "O" and not strings:
+        known = np.array(known.tolist())  # numbers, as they are
     check_classification_targets(known.astype(str) if y.dtype.kind == "O" else known)
     classes, inverse = np.unique(known, return_inverse=True)
     if len(classes) == 1 and not labelled.all():
@@ -49,8 +51,8 @@ def encode_labels(y):
             classes, codes = np.unique(y, return_inverse=True)
             return classes, codes
         raise ValueError(
-            f"y holds one class, {classes[0]!r}, beside -1, which marks unlabelled rows. Label rows of a second class; "
-            "or, if -1 is a class here, give it another name."
+            f"y holds one class, {classes.tolist()[0]!r}, beside -1, which marks unlabelled rows. Label rows of a "
+            "second class; or, if -1 is a class here, give it another name."
         )
     codes = np.full(len(y), UNLABELLED)
     codes[labelled] = inverse
@@ -77,6 +79,8 @@ class MostLikelyClass(ClassifierMixin):
 
 class LabeledKFold(StratifiedKFold):
     """Stratified folds of the labelled rows; rows with the label -1 are in every training part and in no test part.
+
+    So is the row of a class that has a single label: without it, the class would not be known.
 
     For ``cross_val_score`` and ``GridSearchCV`` over rows of which some are unlabelled. Ordinary folds would put
     unlabelled rows into the test part, where -1 counts as a wrong prediction.
@@ -122,6 +126,7 @@ class LabeledKFold(StratifiedKFold):
         train, test : ndarrays of int
         """
         _, codes = encode_labels(y)
-        labelled, rest = np.flatnonzero(codes != UNLABELLED), np.flatnonzero(codes == UNLABELLED)
-        for train, test in super().split(labelled, codes[labelled]):
-            yield np.sort(np.concatenate([labelled[train], rest])), labelled[test]
+        labelled = np.flatnonzero(codes != UNLABELLED)
+        several = labelled[np.bincount(codes[labelled])[codes[labelled]] > 1]
+        for _, test in super().split(several, codes[several]):
+            yield np.setdiff1d(np.arange(len(codes)), several[test]), several[test]

@@ -10,7 +10,7 @@ from ._density import AutoregressiveDensity
 from ._docs import fill_doc
 from ._nn.autoregressive import AutoregressiveModel
 from ._nn.likelihoods import LEVEL_LIKELIHOODS, Bernoulli, GaussianMixture
-from ._nn.made import MADE, MixtureOfOrders
+from ._nn.made import MADE, MixtureOfOrders, level_table
 from ._nn.scaling import Reals, fill
 
 MAX_WEIGHTS = 2 * 10**8  # of the output layer

@@ -36,11 +36,14 @@ def _default_pool():
 
 
 def _all_have(name):
-    """Condition: every estimator that is not frozen must have the method."""
+    """Condition: every estimator that is not frozen must have the method, and so must their clones as backgrounds."""
 
     def check(self):
         densities = [member for _, member in self._named_estimators()]
-        densities += [self.background] if self.background is not None else []
+        if self.background is not None:
+            densities.append(self.background)
+        elif self.method in SCORES and SCORES[self.method].takes_background:
+            densities += [_thawed(member) for member in densities]
         return all(isinstance(density, FrozenEstimator) or hasattr(density, name) for density in densities)
 
     return check
@@ -286,11 +289,13 @@ default="auto"
     def _fit(self, X, verb):
         """``verb`` is that of the estimators: fit or partial_fit."""
         self._validate_params()
-        goes_on = verb == "partial_fit" and self.__sklearn_is_fitted__()
+        goes_on = verb == "partial_fit" and getattr(self, "_n_trained", 0) > 0
+        vars(self).pop("offset_", None)  # what fails below leaves the detector unfitted
+        if not goes_on:
+            self._n_trained = 0
         X = self._check_rows(X, reset=not goes_on)
         if not goes_on:
             self._begin()
-        vars(self).pop("offset_", None)  # what fails below leaves the detector unfitted
         fixed = all(isinstance(density, FrozenEstimator) for density in (*self.estimators_, *self.backgrounds_))
         needs_range = self._codec is not None and getattr(X, "dtype", None) != np.uint8
         if fixed and not needs_range:
@@ -312,7 +317,7 @@ default="auto"
         self._check_use("codelength", score.takes_codelength)
         for name, member in self._named_estimators():
             _check_density(member, name, ("fit", "score_samples", *score.needs))
-        self._seed, self._n_trained, self._bytes = fresh_seed(self.random_state), 0, None
+        self._seed, self._bytes = fresh_seed(self.random_state), None
         rng = np.random.RandomState(self._seed)
         self.estimators_, self.backgrounds_ = [self._clone(member, rng) for member in members], []
         if score.takes_background:

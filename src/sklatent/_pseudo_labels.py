@@ -56,7 +56,7 @@ def pooled_with_linear(graph, Z, known):
     are those under which labels held out are most likely (D. H. Wolpert, "Stacked generalization", 1992).
     """
     labelled = np.flatnonzero(known != UNLABELLED)
-    codes, Z = known[labelled], StandardScaler().fit_transform(Z)
+    codes, Z = known[labelled], StandardScaler().set_output(transform="default").fit_transform(Z)
     linear, found = LogisticRegression(max_iter=1000), np.full((len(codes), len(graph.classes_)), np.nan)
     for shown, hidden in folds(codes):
         found[hidden] = linear.fit(Z[labelled[shown]], codes[shown]).predict_proba(Z[labelled[hidden]])

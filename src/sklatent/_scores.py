@@ -48,10 +48,10 @@ def corrupted(X, rng):
     Whole numbers stay whole, and dtype and column names stay. Ren et al. 2019.
     """
     rows = check_array(X, copy=True)
-    low, span = rows.min(axis=0).astype(np.float64), np.ptp(rows, axis=0).astype(np.float64)
+    low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
     whole = is_whole(rows)
     where = np.nonzero(rng.random(rows.shape, dtype=np.float32) < MUTATION_RATE)
-    draws = low[where[1]] + rng.random(len(where[1])) * (span + whole)[where[1]]
+    draws = low[where[1]] + rng.random(len(where[1])) * (high - low + whole)[where[1]]
     rows[where] = np.floor(draws) if whole else draws
     return type(X)(rows, columns=X.columns, index=X.index) if hasattr(X, "iloc") else rows
 

@@ -103,7 +103,7 @@ class HistogramDensity(_Table):
         """
         self._validate_params()
         X = self._check_rows(X, reset=True)
-        self._low, self._high = X.min(axis=0), X.max(axis=0)
+        self._n_bins, self._low, self._high = self.n_bins, X.min(axis=0), X.max(axis=0)
         width = self._high / self.n_bins - self._low / self.n_bins
         self._width = np.where(width > 0, width, 1.0)
         bins = self._bins(X)
@@ -134,7 +134,7 @@ class HistogramDensity(_Table):
 
     def _bins(self, X):
         with np.errstate(over="ignore"):
-            return np.minimum((X - self._low) / self._width, self.n_bins - 1).astype(int)
+            return np.minimum((X - self._low) / self._width, self._n_bins - 1).astype(int)
 
     def __sklearn_is_fitted__(self):
         return "_log_density" in vars(self)

@@ -133,10 +133,10 @@ CORRUPTIONS = {"noise": Noise, "mask": Mask, "swap": Swap, "affine": affine, "el
 OF_IMAGES = ("affine", "elastic", "flip")
 
 
-def make_corruption(corruption, image_shape=None):
+def make_corruption(corruption, image_shape=None, parameter="corruption"):
     """The callable for a name, for several (a sequence) or for several with their strengths (a dict).
 
-    A callable comes back as it is, as does None.
+    A callable comes back as it is, as does None. ``parameter`` is what errors call it.
     """
     if corruption is None or callable(corruption):
         return corruption
@@ -145,22 +145,24 @@ def make_corruption(corruption, image_shape=None):
     steps = []
     for name in corruption:
         if name not in CORRUPTIONS:
-            raise ValueError(f"corruption={name!r} is not one of {sorted(CORRUPTIONS)}, a callable or None.")
+            raise ValueError(
+                f"{parameter}={name!r} is not one of {sorted(CORRUPTIONS)}. A callable goes alone, not among others."
+            )
         if name in OF_IMAGES and image_shape is None:
             raise ValueError(
-                f"corruption={name!r} warps images, but image_shape is None. Pass the (channels, height, width) "
-                "that the rows were flattened from, or use corruption='swap'."
+                f"{parameter}={name!r} warps images, but image_shape is None. Pass the (channels, height, width) "
+                f"that the rows were flattened from, or use {parameter}='swap'."
             )
-        steps.append(CORRUPTIONS[name](*_strength(name, corruption)))
+        steps.append(CORRUPTIONS[name](*_strength(name, corruption, parameter)))
     return steps[0] if len(steps) == 1 else Chain(steps)
 
 
-def _strength(name, corruption):
+def _strength(name, corruption, parameter):
     """The strength given for a name, as a list of one; an empty list where there is none."""
     if not isinstance(corruption, dict):
         return []
     strength = corruption[name]
     most = math.inf if name in ("noise", "affine", "elastic") else 1
     if not isinstance(strength, Real) or not 0 <= strength <= most:
-        raise ValueError(f"corruption={corruption!r}: the strength of {name!r} must lie between 0 and {most}.")
+        raise ValueError(f"{parameter}={corruption!r}: the strength of {name!r} must lie between 0 and {most}.")
     return [strength]
