@@ -449,6 +449,7 @@ def test_a_fit_that_fails_leaves_nothing_fitted(params, rows):
         classifier.set_params(**params).fit(X, few(y, 3))
     with pytest.raises(NotFittedError):
         classifier.predict(X)
+    assert not hasattr(classifier, "encoder_")
 
 
 def test_frames_keep_their_columns_and_pandas_output_changes_nothing(rows, recwarn):

@@ -40,12 +40,17 @@ def test_labels_of_any_kind():
         ([-1, 1, 1], [-1, 1], [0, 1, 1]),  # the binary coding
         ([-1, 1, 2], [1, 2], [-1, 0, 1]),
         ([True, False], [False, True], [1, 0]),
-        (np.array([3, -1, 7], dtype=object), [3, 7], [0, -1, 1]),
         ([5, 5], [5], [0, 0]),
     ]:
         found, indices = encode_labels(y)
         assert found.tolist() == classes
         assert indices.tolist() == codes
+
+
+def test_numbers_in_an_object_array_are_numbers():
+    classes, codes = encode_labels(np.array([3, -1, 7], dtype=object))
+    assert classes.dtype.kind == "i"
+    assert_array_equal(codes, [0, -1, 1])
 
 
 @pytest.mark.parametrize(
@@ -57,6 +62,7 @@ def test_labels_of_any_kind():
         (["a", "-1", "b"], "the string '-1'.*dtype=object"),
         (np.array(["a", "-1", "b"], dtype=object), "the string '-1'.*dtype=object"),
         (np.array(["a", None, "b"], dtype=object), "y holds None.*number -1"),
+        (np.array([0.5, 1.2, -1], dtype=object), "Unknown label type"),
     ],
 )
 def test_labels_that_cannot_be_meant(y, message):
@@ -238,6 +244,11 @@ def test_a_class_with_one_label_is_in_no_test_part():
         assert_array_equal(np.sort(np.concatenate([train, test])), np.arange(6))
 
 
+def test_more_folds_than_labels_of_classes_with_several():
+    with pytest.raises(ValueError, match="n_splits=3 is more than the 2 labelled rows of classes with two labels"):
+        list(LabeledKFold(3).split(np.zeros((5, 1)), [0, 1, 2, 2, -1]))
+
+
 def test_all_rows_labelled_is_nearest_neighbours():
     X, y = make_blobs(100, centers=3, random_state=0)
     spreading = GraphLabelSpreading().fit(X, y)
@@ -265,7 +276,7 @@ def test_components_without_a_label_are_counted_and_get_the_prior():
     X = np.concatenate([np.random.RandomState(i).normal(100 * i, size=(30, 2)) for i in range(3)])
     y = np.full(90, -1)
     y[[0, 1, 2, 30]] = [0, 0, 0, 1]
-    with pytest.warns(UserWarning, match="30 of 90 rows lie in parts of the graph that hold no label"):
+    with pytest.warns(UserWarning, match="30 of 90 rows lie in parts of the graph that hold no label, or too far"):
         spreading = GraphLabelSpreading(5, class_prior="labelled").fit(X, y)
     assert spreading.n_undecided_ == 30
     assert_allclose(spreading.label_distributions_[60:], np.tile([0.75, 0.25], (30, 1)))
@@ -339,9 +350,26 @@ def test_a_fit_that_fails_leaves_nothing_fitted():
         spreading.predict(X)
 
 
-def test_values_whose_squares_overflow():
-    X, y = make_blobs(30, centers=2, random_state=0)
-    proba = GraphLabelSpreading().fit(X, y).predict_proba([[1e160, 0]])
-    assert_allclose(proba.sum(), 1)
-    with pytest.raises(ValueError, match="Distances overflow.*Rescale X"):
-        GraphLabelSpreading().fit(1e160 * X, y)
+def test_values_whose_distances_overflow():
+    X, y = make_blobs(30, n_features=20, centers=2, random_state=0)
+    spreading = GraphLabelSpreading().fit(X, y)
+    assert_allclose(spreading.predict_proba(1e100 * X).sum(axis=1), 1)
+    for call in (
+        lambda: spreading.predict_proba(1e160 * X),
+        lambda: GraphLabelSpreading().fit(1e160 * X, y),
+        lambda: GraphLabelSpreading().fit((1e25 * X).astype(np.float32), y),
+    ):
+        with pytest.raises(ValueError, match="Distances overflow.*Rescale X"):
+            call()
+
+
+def test_rows_too_far_from_all_labels_are_counted():
+    line = np.c_[np.arange(1500.0), np.zeros(1500)]
+    X = np.concatenate([line, line + [0, 1e4]])
+    known = np.full(3000, -1)
+    known[[0, 1500]] = 0, 1
+    with pytest.warns(UserWarning, match="too far from all"):
+        spreading = GraphLabelSpreading(2, alpha=0.3).fit(X, known)
+    undecided = spreading.label_distributions_[:, 0] == 0.5
+    assert 500 < undecided.sum() == spreading.n_undecided_ < 3000
+    assert_array_equal(spreading.transduction_[~undecided], np.repeat([0, 1], 1500)[~undecided])

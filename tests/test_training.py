@@ -349,6 +349,8 @@ def test_a_callback_may_stop_before_the_first_epoch_or_after_the_last(digits):
 
     for when, n_epochs in [("on_train_begin", 0), ("on_train_end", 3)]:
         assert small(AutoencoderTransformer, callbacks=[Stop(when)]).fit(digits[:50]).n_iter_ == n_epochs
+    with pytest.raises(ValueError, match="loss became"):
+        small(AutoencoderTransformer, callbacks=[Stop("on_train_end")], learning_rate=1e30).fit(digits[:50])
 
 
 def test_statistics_of_a_second_fit_are_of_its_rows(digits):

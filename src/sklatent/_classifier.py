@@ -114,7 +114,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
     agreement_ : dict or None
         ``{"codes": a, "pca": b}``: the share of the labels found when they are held out in turn and spread from the
         others, over the codes of ``encoder_`` and over those of a PCA, on up to 3,000 rows; None if a class has
-        one label. ``fit`` warns where the codes do worse.
+        one label. ``fit`` warns where the codes do worse by more than chance.
     {attributes}
 
     See Also
@@ -230,10 +230,10 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         seed = fresh_seed(self.random_state)
         known, apart = self._labels_apart(codes, seed)
         weights = class_weights(self.class_weight, self.classes_, codes)
-        self.encoder_ = self._fitted_encoder(X, seed)
-        self.image_shape_ = self.encoder_.image_shape_
-        self._start_net(seed)
         try:
+            self.encoder_ = self._fitted_encoder(X, seed)
+            self.image_shape_ = self.encoder_.image_shape_
+            self._start_net(seed)
             if (codes == UNLABELLED).any():
                 self._fit_rounds(X, known, codes, apart, weights, seed)
             else:

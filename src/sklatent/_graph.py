@@ -19,9 +19,10 @@ from sklearn.neighbors import NearestNeighbors
 MAX_EXACT_ROWS = 100_000  # beyond, exact neighbours cost minutes
 MOST_SPLITS = 3  # of the labels, to hold out
 MOST_POWER = 20  # of a distribution
-TOLERANCE, LEAST_TOLERANCE, FINER = 1e-6, 1e-290, 1e-12  # of a residual, relative; and by what it falls
+TOLERANCE = 1e-6  # of a residual, relative to the labels
+FINER = 1e-12  # what it is multiplied by while rows are not reached
+LEAST_TOLERANCE = 1e-130  # whose square is still a number
 TINY = 1e-30
-FARTHEST = 1e150  # widths of the kernel: its square is still a number
 
 
 def neighbor_index(Z, n_neighbors, n_jobs=None):
@@ -83,8 +84,8 @@ def similarity(distances, rows, width):
 def spread(W, Y, alpha):
     """F = (1 - alpha) (I - alpha S)^-1 Y with S = D^-1/2 W D^-1/2, by conjugate gradients.
 
-    It is where F <- alpha S F + (1 - alpha) Y comes to rest (Zhou et al. 2004). Each step reaches one neighbour on:
-    there are enough of them to reach all rows that are linked to a label.
+    It is where F <- alpha S F + (1 - alpha) Y comes to rest (Zhou et al. 2004). Each step reaches one neighbour on, and
+    there are enough of them to reach all rows that are linked to a label, as far as float64 tells them from 0.
 
     Parameters
     ----------
@@ -105,9 +106,9 @@ def spread(W, Y, alpha):
     while True:
         columns = [cg(system, (1 - alpha) * y, rtol=tolerance, maxiter=10_000)[0] for y in Y.T]
         F = np.maximum(np.stack(columns, axis=1), 0)
+        tolerance *= FINER
         if F[linked].any(axis=1).all() or tolerance < LEAST_TOLERANCE:
             return F
-        tolerance *= FINER
 
 
 def one_hot(nodes, codes, shape):
@@ -180,5 +181,5 @@ def unreached_rows(W, labelled):
 
 def vote(distances, rows, width, distributions):
     """Distribution of new rows: that of their neighbours, weighted by exp(-(d / width)^2), relative to the nearest."""
-    weights = softmax(-np.square(np.fmin(distances / width, FARTHEST), dtype=np.float64), axis=1)
+    weights = softmax(-np.square(distances / width, dtype=np.float64), axis=1)
     return np.einsum("nk,nkc->nc", weights, distributions[rows])

@@ -59,8 +59,8 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
         Share of the labels found when they are held out, a third at a time, and spread from the others: compares
         features for the graph where no rows can be spared for a test. None if each class has one label.
     n_undecided_ : int
-        Rows in parts of the graph that hold no label: they get the class prior, and the class that it makes most
-        likely.
+        Rows in parts of the graph that hold no label, or hundreds of links from all: they get the class prior, and the
+        class that it makes most likely.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only if X has column names, all of them strings.
@@ -130,7 +130,8 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
         Raises
         ------
         ValueError
-            If no row has a label, if labels are real numbers, or if ``class_prior`` does not fit the classes.
+            If no row has a label, if labels are real numbers, if ``class_prior`` does not fit the classes, or if
+            distances overflow.
         """
         self._validate_params()
         vars(self).pop("_distributions", None)  # what fails below leaves it unfitted
@@ -144,8 +145,8 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
         labels = node[labelled], codes[labelled]
         self.alpha_, power = self._choose(W, *labels, prior)
         Y = _graph.one_hot(*labels, (len(self._nodes), len(self.classes_)))
-        q = _graph.sharpen(_graph.normalise(_graph.spread(W, Y, self.alpha_), prior), power)
-        unreached = _graph.unreached_rows(W, Y.any(axis=1))
+        F = _graph.spread(W, Y, self.alpha_)
+        q, unreached = _graph.sharpen(_graph.normalise(F, prior), power), ~F.any(axis=1)
         q[unreached] = 1 / len(self.classes_) if prior is None else prior
         self._distributions = q
         self.label_distributions_ = q[node]
@@ -154,8 +155,8 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
         self.n_undecided_ = int(unreached[node].sum())
         if self.n_undecided_:
             warnings.warn(
-                f"{self.n_undecided_} of {len(X)} rows lie in parts of the graph that hold no label; they get the "
-                "class prior. Label a row there, or pass more n_neighbors.",
+                f"{self.n_undecided_} of {len(X)} rows lie in parts of the graph that hold no label, or too far from "
+                "all; they get the class prior. Label a row there, or pass more n_neighbors.",
                 stacklevel=2,
             )
         return self
@@ -175,7 +176,9 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         if len(self._nodes) == 1:
             return np.repeat(self._distributions, len(X), axis=0)
-        return _graph.vote(*self._index.kneighbors(X), self._width, self._distributions)
+        distances, rows = self._index.kneighbors(X)
+        _check_finite(distances, X)
+        return _graph.vote(distances, rows, self._width, self._distributions)
 
     def _connect(self):
         """The weights between the nodes; keeps the index and the kernel's width for new rows."""
@@ -183,8 +186,8 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
         if n == 1:
             return _graph.sparse.csr_array((1, 1))
         with np.errstate(over="ignore"):
-            if not np.isfinite(np.square(np.ptp(self._nodes.astype(np.float64), axis=0)).sum()):
-                raise ValueError("Distances overflow: X holds values beyond about 1e150. Rescale X first.")
+            farthest = np.sqrt(np.square(np.ptp(self._nodes, axis=0)).sum())
+        _check_finite(farthest, self._nodes)
         self._index = _graph.neighbor_index(self._nodes, min(self.n_neighbors, n - 1), self.n_jobs)
         distances, rows = self._index.kneighbors()
         self._width = _graph.kernel_width(distances)
@@ -225,6 +228,11 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
                 f"of the classes {self.classes_.tolist()}."
             )
         return prior
+
+
+def _check_finite(distances, X):
+    if not np.all(distances < np.sqrt(np.finfo(X.dtype).max) / 2):  # as some searches have it instead of infinity
+        raise ValueError("Distances overflow: X holds values beyond 1e150, or 1e18 in float32. Rescale X first.")
 
 
 def compare_with_pca(X, Z, codes, seed):

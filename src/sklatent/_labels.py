@@ -44,7 +44,7 @@ def encode_labels(y):
     known = y[labelled]
     if y.dtype.kind == "O" and not strings:
         known = np.array(known.tolist())  # numbers, as they are
-    check_classification_targets(known.astype(str) if y.dtype.kind == "O" else known)
+    check_classification_targets(known.astype(str) if known.dtype.kind == "O" else known)
     classes, inverse = np.unique(known, return_inverse=True)
     if len(classes) == 1 and not labelled.all():
         if y.dtype.kind != "O" and classes[0] == 1:
@@ -128,5 +128,10 @@ class LabeledKFold(StratifiedKFold):
         _, codes = encode_labels(y)
         labelled = np.flatnonzero(codes != UNLABELLED)
         several = labelled[np.bincount(codes[labelled])[codes[labelled]] > 1]
+        if len(several) < self.n_splits:
+            raise ValueError(
+                f"n_splits={self.n_splits} is more than the {len(several)} labelled rows of classes with two labels or "
+                "more. Label more rows."
+            )
         for _, test in super().split(several, codes[several]):
             yield np.setdiff1d(np.arange(len(codes)), several[test]), several[test]

@@ -10,7 +10,7 @@ from ._density import AutoregressiveDensity
 from ._docs import fill_doc
 from ._nn.autoregressive import AutoregressiveModel
 from ._nn.likelihoods import LEVEL_LIKELIHOODS, Bernoulli, GaussianMixture
-from ._nn.made import MADE, MixtureOfOrders, level_table
+from ._nn.made import MADE, MixtureOfOrders, columns_of_levels
 from ._nn.scaling import Reals, fill
 
 MAX_WEIGHTS = 2 * 10**8  # of the output layer
@@ -166,13 +166,13 @@ class MADEDensity(AutoregressiveDensity):
         else:
             values = self._make_levels(spec)
             likelihood = Bernoulli() if name == "bernoulli" else LEVEL_LIKELIHOODS[name](n_levels)
-        seen = self.n_features_in_ * (1 if n_levels is None else level_table(n_levels).shape[1])
+        seen = self.n_features_in_ * columns_of_levels(n_levels)
         n_weights = [seen, *spec["widths"]][-1] * self.n_features_in_ * likelihood.n_params
         if n_weights > MAX_WEIGHTS:
             raise ValueError(
                 f"The output layer would have {n_weights:.0e} weights: {likelihood.n_params} parameters for each of "
-                f"{self.n_features_in_} features. Use likelihood='logistic_mixture', a smaller n_levels, smaller "
-                "hidden_layer_sizes, or PixelCNNDensity for images."
+                f"{self.n_features_in_} features. Use likelihood='logistic_mixture', a smaller n_levels, fewer "
+                "units in the last hidden layer (one at least), or PixelCNNDensity for images."
             )
         dropout = spec["input_dropout"]
         if dropout is None:

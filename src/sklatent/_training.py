@@ -257,7 +257,8 @@ def _fit_loop(net, rows):
         try:
             net.fit_loop(rows)
         finally:
-            net.notify("on_train_end", X=rows, y=None)
+            with contextlib.suppress(StopTraining):  # there is nothing left to stop, and an error may be on its way
+                net.notify("on_train_end", X=rows, y=None)
 
 
 def _silent(*args, **kwargs):

@@ -56,7 +56,12 @@ class _ByDegree:
         return F.linear(x[:, :known], self.weight[new, :known], None if self.bias is None else self.bias[new])
 
 
-def level_table(n_levels):
+def columns_of_levels(n_levels):
+    """How many inputs tell one value: see ``_level_table``; 1 for real values, n_levels=None."""
+    return 1 if n_levels is None or n_levels <= 2 else min(n_levels, N_KNOTS) + 1
+
+
+def _level_table(n_levels):
     """What the network sees of each level: 0 or 1 for two, else its place on [-1, 1] and a one-hot code.
 
     Of more than ``N_KNOTS`` levels the code is interpolated between knots: close levels look alike.
@@ -108,9 +113,9 @@ class MADE(nn.Module):
     ):  # fmt: skip
         super().__init__()
         self.n_params, self.input_dropout, self.n_layers = n_params, input_dropout, len(hidden_layer_sizes)
-        table = None if n_levels is None else level_table(n_levels)
+        table = None if n_levels is None else _level_table(n_levels)
         self.register_buffer("table", table, persistent=False)
-        self.n_columns = n_columns = (1 if table is None else table.shape[1]) + (input_dropout > 0)
+        self.n_columns = n_columns = columns_of_levels(n_levels) + (input_dropout > 0)
         generator = torch.Generator().manual_seed(seed)
         positions = _positions(n_features, order, n_masks, generator)
         self.orders = positions.argsort(1).tolist()
