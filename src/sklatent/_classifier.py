@@ -13,7 +13,6 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import _training
-from ._autoencoder import AutoencoderTransformer
 from ._base import DTYPES, TorchEstimator, fresh_seed
 from ._callbacks import Freeze, WeightAverage
 from ._coder import CoderTransformer
@@ -30,14 +29,7 @@ from ._pseudo_labels import (
     repeated,
     with_labels_repeated,
 )
-
-# Steps of max_iter=None and rates of encoder_learning_rate=None, for images and for tables
-OF_LABELS = {True: (3600, 3e-3), False: (800, 3e-4)}
-OF_GRAPH = {True: (800, 1e-3), False: (800, 3e-4)}
-STEPS_OF_PRETRAINING = {True: 4500, False: 9000}  # of encoder=None, images and tables; at least three epochs
-IMAGE_AUGMENTATION, TABLE_AUGMENTATION = "elastic", {"mask": 0.3}  # of augmentation="auto"
-TABLE_VAT = 0.1  # of vat=None
-MOST_EPOCHS = 180  # of any
+from ._recipes import epochs, recipe
 
 
 @fill_doc
@@ -238,7 +230,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
                 self._fit_rounds(X, known, codes, apart, weights, seed)
             else:
                 labelled = np.flatnonzero(known != UNLABELLED)
-                self._fine_tune(X, one_hot(codes, weights), labelled, apart, seed, OF_LABELS)
+                self._fine_tune(X, one_hot(codes, weights), labelled, apart, seed, recipe(self.image_shape_).on_labels)
         except BaseException:
             self._forget()
             raise
@@ -279,24 +271,12 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
 
-    def _default_encoder(self, X):
-        n_steps = STEPS_OF_PRETRAINING[self.image_shape is not None]
-        options = {"batch_size": 64, "max_iter": _epochs(n_steps, len(X), 64, least=3)}
-        options |= {"device": self.device, "precision": self.precision, "verbose": self.verbose}
-        if self.image_shape is not None:
-            return AutoencoderTransformer(
-                64, image_shape=self.image_shape, hidden_layer_sizes=(16, 32, 64), loss="binary_cross_entropy",
-                corruption={"elastic": 1.0, "mask": 0.3}, learning_rate=3e-3, **options,
-            )  # fmt: skip
-        bounded = X.dtype == np.uint8 or (X.min() >= 0 and X.max() <= 1)
-        return AutoencoderTransformer(
-            64, hidden_layer_sizes=(512, 256), loss="binary_cross_entropy" if bounded else "squared_error",
-            corruption="swap", learning_rate=1e-3, **options,
-        )  # fmt: skip
-
     def _fitted_encoder(self, X, seed):
         """The encoder, fitted here on X unless it is frozen."""
-        encoder = self._default_encoder(X) if self.encoder is None else self.encoder
+        encoder = self.encoder
+        if encoder is None:
+            run = {"device": self.device, "precision": self.precision, "verbose": self.verbose}
+            encoder = recipe(self.image_shape).make_encoder(X, image_shape=self.image_shape, **run)
         fitted = isinstance(encoder, FrozenEstimator)
         encoder = encoder.estimator if fitted else clone(encoder)
         if not isinstance(encoder, CoderTransformer):
@@ -314,8 +294,8 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         """The net from the weights of the encoder."""
         augmentation = self.augmentation
         if isinstance(augmentation, str) and augmentation == "auto":
-            augmentation = IMAGE_AUGMENTATION if self.image_shape_ else TABLE_AUGMENTATION
-        vat = (0.0 if self.image_shape_ else TABLE_VAT) if self.vat is None else self.vat
+            augmentation = recipe(self.image_shape_).augmentation
+        vat = recipe(self.image_shape_).vat if self.vat is None else self.vat
         self._fitted_spec = {"augmentation": augmentation, "mixup": self.mixup, "vat": vat}
         device = _training.resolve_device(self.device)
         with _training.seeded(seed, device):
@@ -333,26 +313,25 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
 
     def _fit_rounds(self, X, known, codes, apart, weights, seed):
         """Of images the labels, first; then graph, net, graph, as often as ``n_rounds`` says."""
+        defaults = recipe(self.image_shape_)
         Z = _codes(self.encoder_, X)
         self.agreement_ = self._compare(X, Z, known, seed)
-        if self.image_shape_:
+        if defaults.labels_first:
             labelled = repeated(np.flatnonzero(known != UNLABELLED), self.batch_size)
-            self._fine_tune(X, one_hot(codes, weights), labelled, apart, seed, OF_LABELS)
+            self._fine_tune(X, one_hot(codes, weights), labelled, apart, seed, defaults.on_labels)
         graph = self._fit_graph(X, known)
-        n_rounds = (1 if self.image_shape_ else 2) if self.n_rounds is None else self.n_rounds
-        for i in range(n_rounds):
-            q = graph.label_distributions_ if self.image_shape_ else pooled_with_linear(graph, Z, known)
+        for i in range(defaults.n_rounds if self.n_rounds is None else self.n_rounds):
+            q = pooled_with_linear(graph, Z, known) if defaults.pooled else graph.label_distributions_
             targets = pseudo_labels(q, codes, weights)
-            self._fine_tune(X, targets, with_labels_repeated(known, apart), apart, seed + i + 1, OF_GRAPH)
+            self._fine_tune(X, targets, with_labels_repeated(known, apart), apart, seed + i + 1, defaults.on_graph)
             graph = self._fit_graph(X, known)
         self.graph_, self.label_distributions_ = graph, graph.label_distributions_
         best = np.where(codes == UNLABELLED, self.label_distributions_.argmax(axis=1), codes)
         self.transduction_ = self.classes_[best]
 
     def _fine_tune(self, X, targets, index, apart, seed, schedule):
-        n_steps, rate = schedule[self.image_shape_ is not None]
-        n_epochs = self.max_iter or _epochs(n_steps, len(index), self.batch_size)
-        rate = rate if self.encoder_learning_rate is None else self.encoder_learning_rate
+        n_epochs = self.max_iter or epochs(schedule.n_steps, len(index), self.batch_size)
+        rate = schedule.rate if self.encoder_learning_rate is None else self.encoder_learning_rate
         for group in self.net_.optimizer_.param_groups:
             if "rate" in group:  # the encoder's
                 group["rate"] = rate / self.learning_rate
@@ -382,8 +361,6 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
                     stacklevel=4,
                 )
         return found
-
-    # -- labels ----------------------------------------------------------------------------------------------
 
     def _labels_apart(self, codes, seed):
         """The labels without those of the rows kept apart for early stopping, and these rows."""
@@ -421,8 +398,3 @@ def _encode(module, x):
 def _codes(estimator, X):
     """``transform`` of rows already checked, as an array whatever ``set_output`` asks for."""
     return _training.apply(estimator.net_, partial(_encode, estimator.net_.module_), X)
-
-
-def _epochs(n_steps, n, batch_size, least=1):
-    """Epochs of n rows that make about ``n_steps`` steps."""
-    return int(np.clip(math.ceil(n_steps / math.ceil(n / batch_size)), least, MOST_EPOCHS))

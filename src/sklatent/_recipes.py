@@ -1,0 +1,83 @@
+"""What ``EncoderClassifier`` does where its parameters do not say: a recipe for images and one for tables.
+
+What each figure was chosen on stands in ``benchmarks/results/low_label.md``.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ._autoencoder import AutoencoderTransformer
+
+MOST_EPOCHS = 180  # of any training
+
+
+class Schedule(NamedTuple):
+    """Of one training of the net: about so many steps, at this rate of the encoder."""
+
+    n_steps: int
+    rate: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    encoder: dict  # parameters of the AutoencoderTransformer that encoder=None is
+    pretraining_steps: int  # of it; at least three epochs
+    on_labels: Schedule
+    on_graph: Schedule
+    augmentation: str | dict
+    vat: float
+    n_rounds: int
+    labels_first: bool  # learn the labelled rows before the first graph is made
+    pooled: bool  # average what the graph says with logistic regression
+
+    def make_encoder(self, X, **options):
+        """The autoencoder, not fitted. Values from 0 to 1 are probabilities to its loss, others are not."""
+        bounded = X.dtype == np.uint8 or (X.min() >= 0 and X.max() <= 1)
+        loss = "binary_cross_entropy" if bounded else "squared_error"
+        n_epochs = epochs(self.pretraining_steps, len(X), 64, least=3)
+        return AutoencoderTransformer(
+            64, **{"loss": loss, "batch_size": 64, "max_iter": n_epochs, **self.encoder, **options}
+        )
+
+
+IMAGES = Recipe(
+    encoder={
+        "hidden_layer_sizes": (16, 32, 64),
+        "loss": "binary_cross_entropy",
+        "corruption": {"elastic": 1.0, "mask": 0.3},
+        "learning_rate": 3e-3,
+    },
+    pretraining_steps=4500,
+    on_labels=Schedule(3600, 3e-3),
+    on_graph=Schedule(800, 1e-3),
+    augmentation="elastic",
+    vat=0.0,
+    n_rounds=1,
+    labels_first=True,
+    pooled=False,
+)
+
+TABLES = Recipe(
+    encoder={"hidden_layer_sizes": (512, 256), "corruption": "swap", "learning_rate": 1e-3},
+    pretraining_steps=9000,
+    on_labels=Schedule(800, 3e-4),
+    on_graph=Schedule(800, 3e-4),
+    augmentation={"mask": 0.3},
+    vat=0.1,
+    n_rounds=2,
+    labels_first=False,
+    pooled=True,
+)
+
+
+def recipe(image_shape):
+    """The one for images of this shape, or for tables if it is None."""
+    return TABLES if image_shape is None else IMAGES
+
+
+def epochs(n_steps, n, batch_size, least=1):
+    """Epochs of n rows that make about ``n_steps`` steps."""
+    return int(np.clip(math.ceil(n_steps / math.ceil(n / batch_size)), least, MOST_EPOCHS))
