@@ -16,23 +16,10 @@ from sklearn.utils.validation import _num_samples
 from ._base import fresh_seed
 from ._conformal import rows_needed
 from ._detector import CalibratedDetector
+from ._recipes import default_pool
 from ._scores import COMPRESSORS, SCORES, Pool, code_lengths, corrupted, learn_bytes
-from ._tables import HistogramDensity, NeighborsDensity
 
 FINEST_LEVEL = 0.01  # that p-values must be able to reach, for the rows kept apart to be enough
-
-
-def _default_pool():
-    """What ``estimator=None`` fits: (name, estimator) of densities that fail on different rows.
-
-    The first is the best one on clean rows, the others hold where outliers are among the rows of ``fit``.
-    """
-    return [
-        ("rows", NeighborsDensity(1)),
-        ("most", NeighborsDensity(support_fraction=0.8)),
-        ("core", NeighborsDensity(support_fraction=0.5)),
-        ("marginals", HistogramDensity()),
-    ]
 
 
 def _all_have(name):
@@ -335,7 +322,7 @@ default="auto"
 
     def _named_estimators(self):
         if self.estimator is None:
-            return _default_pool()
+            return default_pool()
         if not isinstance(self.estimator, list):
             return [("estimator", self.estimator)]
         if not self.estimator or not all(isinstance(item, tuple) and len(item) == 2 for item in self.estimator):

@@ -1,6 +1,6 @@
-"""What ``EncoderClassifier`` does where its parameters do not say: a recipe for images and one for tables.
+"""Defaults that were measured: of ``EncoderClassifier``, for images and for tables, and of ``DensityOutlierDetector``.
 
-What each figure was chosen on stands in ``benchmarks/results/low_label.md``.
+``benchmarks/results/low_label_cpu.md`` and ``anomaly_tables_cpu.md`` say what they were chosen on.
 """
 
 import math
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ._autoencoder import AutoencoderTransformer
+from ._tables import HistogramDensity, NeighborsDensity
 
 MOST_EPOCHS = 180  # of any training
 
@@ -23,6 +24,8 @@ class Schedule(NamedTuple):
 
 @dataclass(frozen=True)
 class Recipe:
+    """What ``EncoderClassifier`` does where a parameter is None or "auto"."""
+
     encoder: dict  # parameters of the AutoencoderTransformer that encoder=None is
     pretraining_steps: int  # of it; at least three epochs
     on_labels: Schedule
@@ -34,7 +37,7 @@ class Recipe:
     pooled: bool  # average what the graph says with logistic regression
 
     def make_encoder(self, X, **options):
-        """The autoencoder, not fitted. Values from 0 to 1 are probabilities to its loss, others are not."""
+        """The autoencoder, not fitted. Where the recipe names no loss, the range of X decides."""
         bounded = X.dtype == np.uint8 or (X.min() >= 0 and X.max() <= 1)
         loss = "binary_cross_entropy" if bounded else "squared_error"
         n_epochs = epochs(self.pretraining_steps, len(X), 64, least=3)
@@ -81,3 +84,16 @@ def recipe(image_shape):
 def epochs(n_steps, n, batch_size, least=1):
     """Epochs of n rows that make about ``n_steps`` steps."""
     return int(np.clip(math.ceil(n_steps / math.ceil(n / batch_size)), least, MOST_EPOCHS))
+
+
+def default_pool():
+    """The densities of ``DensityOutlierDetector(None)``, as (name, estimator): they fail on different rows.
+
+    The first is the best one on clean rows, the others hold where outliers are among the rows of ``fit``.
+    """
+    return [
+        ("rows", NeighborsDensity(1)),
+        ("most", NeighborsDensity(support_fraction=0.8)),
+        ("core", NeighborsDensity(support_fraction=0.5)),
+        ("marginals", HistogramDensity()),
+    ]
