@@ -6,7 +6,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.neighbors import KernelDensity
 
 from sklatent import DensityOutlierDetector
-from sklatent._scores import SCORES
+from sklatent._outliers.scores import SCORES
 
 
 class Normals(BaseEstimator):

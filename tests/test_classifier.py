@@ -30,7 +30,7 @@ from sklatent import (
     VAETransformer,
 )
 from sklatent._nn.classifier import Classifier
-from sklatent._pseudo_labels import (
+from sklatent._semi_supervised.targets import (
     _best_share,
     class_weights,
     one_hot,

@@ -29,62 +29,58 @@ def test_there_is_something_to_check():
     }  # fmt: skip
 
 
-LAYERS = [
-    "_nn",
-    "_data",
-    "_conformal",
-    "_scores",
-    "_detector",
-    "_labels",
-    "_graph",
-    "_pseudo_labels",
-    "_callbacks",
-    "_training",
-    "_base",
-    "_tables",
-    "_coder",
-    "_density",
-    "_label_spreading",
-]  # what comes later may import what comes earlier
-META = ["_classifier", "_outlier"]  # estimators made of estimators
-PARTS_OF_META = ["_recipes"]  # import estimators too
+# -- the rooms ---------------------------------------------------------------------------------------------------------
+
+PACKAGE = Path(sklatent.__file__).parent
+RANK = ["_nn", "_bridge", "_autoencoders", "_autoregressive", "_semi_supervised", "_outliers", "_display"]
+
+
+def room_of(path):
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else ""
 
 
 def _imports(path):
-    """Names of the package's own top modules that a file imports, and of foreign packages."""
-    package = path.relative_to(Path(sklatent.__file__).parent).parent.parts
+    """The rooms that a file imports from, and the foreign packages."""
+    package = path.relative_to(PACKAGE).parent.parts
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = package[: len(package) - node.level + 1]
             names = [node.module] if node.module else [alias.name for alias in node.names]
-            for name in names:
-                yield "own", (*base, *name.split("."))[0]
+            yield from (("room", (*base, *name.split("."))[0]) for name in names)
         elif isinstance(node, ast.ImportFrom):
             yield "foreign", node.module.split(".")[0]
         elif isinstance(node, ast.Import):
-            for alias in node.names:
-                yield "foreign", alias.name.split(".")[0]
+            yield from (("foreign", alias.name.split(".")[0]) for alias in node.names)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_layers_import_downwards_only(path):
-    relative = path.relative_to(Path(sklatent.__file__).parent)
-    layer = relative.parts[0].removesuffix(".py")
-    own = {name for kind, name in _imports(path) if kind == "own"} - {"_docs"}
-    if layer == "_display":
-        own -= {"_display"}  # its files share helpers
-    foreign = {name for kind, name in _imports(path) if kind == "foreign"}
-    if layer == "_nn":
-        assert own <= {"_nn"}
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{room_of(path)}/{path.stem}")
+def test_a_room_imports_only_from_those_above_it(path):
+    room = room_of(path)
+    if room == "":
+        return  # the front door: it imports what is public
+    rooms, foreign = ({name for kind, name in _imports(path) if kind == which} for which in ("room", "foreign"))
+    assert rooms <= set(RANK[: RANK.index(room) + 1])
+    if room == "_outliers":
+        assert "_semi_supervised" not in rooms
+    if room == "_nn":
         assert not foreign & {"numpy", "sklearn", "skorch", "joblib", "scipy"}
-    elif layer in LAYERS:
-        assert own <= set(LAYERS[: LAYERS.index(layer)])
-    elif layer in META + PARTS_OF_META:
-        assert not own & {*META, "_display"}
-    elif layer not in ("__init__", "_docs"):
-        assert own <= set(LAYERS), "estimators do not import one another"
-    if layer not in ("_callbacks", "_training"):
+    if room not in ("_nn", "_bridge"):
         assert "skorch" not in foreign, "skorch is known to the bridge alone"
+
+
+def test_contributing_draws_the_files_that_there_are():
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    tree = re.search(r"src/sklatent/\n(.*?)```", text, flags=re.DOTALL)[1]
+    drawn = {}
+    for line in tree.splitlines():
+        room, files = re.match(r"  (?:(_\w+)/)? *(.*?)(?:  .*)?$", line).groups()
+        if room:
+            files_of_room = drawn.setdefault(room, [])
+        files_of_room += files.replace(",", "").split()
+    assert list(drawn) == RANK
+    for room, files in drawn.items():
+        assert sorted(files) == sorted(p.stem for p in (PACKAGE / room).glob("*.py") if p.stem != "__init__"), room
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)

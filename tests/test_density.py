@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from sklatent import MADEDensity, PixelCNNDensity, PixelRNNDensity
-from sklatent._density import AutoregressiveDensity
+from sklatent._autoregressive.base import AutoregressiveDensity
 
 DENSITIES = [cls for cls in ESTIMATORS if issubclass(cls, AutoregressiveDensity)]
 every = pytest.mark.parametrize("cls", DENSITIES, ids=lambda cls: cls.__name__)

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 
 from sklatent import GraphLabelSpreading, LabeledKFold, _graph
-from sklatent._labels import encode_labels
+from sklatent._semi_supervised.labels import encode_labels
 
 
 def few(y, per_class, seed=0):

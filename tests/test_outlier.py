@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklatent import DensityOutlierDetector, MADEDensity, VAETransformer
-from sklatent._scores import SCORES
+from sklatent._outliers.scores import SCORES
 
 # -- p-values --------------------------------------------------------------------------------------------------
 

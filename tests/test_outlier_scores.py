@@ -18,8 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklatent import DensityOutlierDetector, PixelCNNDensity, VAETransformer
-from sklatent._conformal import learn_ranks, smooth_log_p
-from sklatent._scores import (
+from sklatent._outliers.conformal import learn_ranks, smooth_log_p
+from sklatent._outliers.scores import (
     MUTATION_RATE,
     SCORES,
     Fisher,

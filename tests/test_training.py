@@ -11,9 +11,10 @@ from common import NETS, small
 from numpy.testing import assert_allclose, assert_array_equal
 from skorch.callbacks import Callback, LRScheduler
 
-from sklatent import AutoencoderTransformer, MADEDensity, VAETransformer, _data
-from sklatent._callbacks import WarmUpCosine
-from sklatent._training import Batches, Rows
+from sklatent import AutoencoderTransformer, MADEDensity, VAETransformer
+from sklatent._bridge import rows
+from sklatent._bridge.callbacks import WarmUpCosine
+from sklatent._bridge.training import Batches, Rows
 
 every = pytest.mark.parametrize("cls", NETS, ids=lambda cls: cls.__name__)
 
@@ -299,18 +300,18 @@ def test_compile_changes_nothing_but_the_speed(digits, monkeypatch):
 def test_a_constant_has_scale_one_in_two_chunks(shared):
     values = np.random.RandomState(0).uniform(0.01, 1, 64)
     X = np.tile(np.full(64, values[0]) if shared else values, (70_000, 1))
-    assert_array_equal(_data.learn_affine(X, shared=shared)["scale"], 1)
+    assert_array_equal(rows.learn_affine(X, shared=shared)["scale"], 1)
     X[:, 0] = np.random.RandomState(0).normal(size=70_000)
-    assert_allclose(_data.learn_affine(X)["scale"], [X[:, 0].std(), *np.ones(63)])
+    assert_allclose(rows.learn_affine(X)["scale"], [X[:, 0].std(), *np.ones(63)])
 
 
 def test_levels_of_a_large_constant_and_a_message_of_nearly_whole_numbers():
     X = np.c_[np.full(40, 1.7e18), np.random.RandomState(0).normal(size=(40, 3))]
-    levels = _data.learn_levels(X, None, shared=False)["levels"]
+    levels = rows.learn_levels(X, None, shared=False)["levels"]
     assert (levels["width"] > 0).all()
     assert (levels["lower"] < X[0]).all()
     with pytest.raises(ValueError, match=r"such as 3\.0000000000000004"):
-        _data.check_whole(np.array([[1.0, 3.0000000000000004]]), "Model")
+        rows.check_whole(np.array([[1.0, 3.0000000000000004]]), "Model")
 
 
 # -- what training keeps -----------------------------------------------------------------------------------------------

@@ -1,7 +1,10 @@
 """Deep features and likelihoods inside scikit-learn."""
 
-from ._autoencoder import AutoencoderTransformer
-from ._classifier import EncoderClassifier
+from ._autoencoders.autoencoder import AutoencoderTransformer
+from ._autoencoders.vae import VAETransformer
+from ._autoregressive.made import MADEDensity
+from ._autoregressive.pixelcnn import PixelCNNDensity
+from ._autoregressive.pixelrnn import PixelRNNDensity
 from ._display import (
     HistoryDisplay,
     LatentSpaceDisplay,
@@ -11,14 +14,12 @@ from ._display import (
     ScoreHistogramDisplay,
     ScoreMapDisplay,
 )
-from ._label_spreading import GraphLabelSpreading
-from ._labels import LabeledKFold
-from ._made import MADEDensity
-from ._outlier import DensityOutlierDetector
-from ._pixelcnn import PixelCNNDensity
-from ._pixelrnn import PixelRNNDensity
-from ._tables import HistogramDensity, NeighborsDensity
-from ._vae import VAETransformer
+from ._outliers.detector import DensityOutlierDetector
+from ._outliers.histogram import HistogramDensity
+from ._outliers.neighbors import NeighborsDensity
+from ._semi_supervised.classifier import EncoderClassifier
+from ._semi_supervised.label_spreading import GraphLabelSpreading
+from ._semi_supervised.labels import LabeledKFold
 
 __version__ = "0.1.0"
 __all__ = [

@@ -13,11 +13,12 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition, available_if
 from sklearn.utils.validation import _num_samples
 
-from ._base import fresh_seed
-from ._conformal import rows_needed
-from ._detector import CalibratedDetector
-from ._recipes import default_pool
-from ._scores import COMPRESSORS, SCORES, Pool, code_lengths, corrupted, learn_bytes
+from .._bridge.base import fresh_seed
+from .calibrated import CalibratedDetector
+from .conformal import rows_needed
+from .histogram import HistogramDensity
+from .neighbors import NeighborsDensity
+from .scores import COMPRESSORS, SCORES, Pool, code_lengths, corrupted, learn_bytes
 
 FINEST_LEVEL = 0.01  # that p-values must be able to reach, for the rows kept apart to be enough
 
@@ -389,3 +390,16 @@ default="auto"
     @property
     def image_shape_(self):
         return getattr(_last_step(self.estimators_[0]), "image_shape_", None)
+
+
+def default_pool():
+    """The densities of ``DensityOutlierDetector(None)``, as (name, estimator): they fail on different rows.
+
+    The first is the best one on clean rows, the others hold where outliers are among the rows of ``fit``.
+    """
+    return [
+        ("rows", NeighborsDensity(1)),
+        ("most", NeighborsDensity(support_fraction=0.8)),
+        ("core", NeighborsDensity(support_fraction=0.5)),
+        ("marginals", HistogramDensity()),
+    ]

@@ -8,13 +8,13 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, Transfor
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from . import _training
-from ._base import SampleMethods, UnsupervisedEstimator, fresh_seed
-from ._callbacks import WeightAverage
-from ._data import check_whole, learn_levels
-from ._nn.autoregressive import AutoregressiveModel
-from ._nn.likelihoods import LEVEL_LIKELIHOODS, cell_sums
-from ._nn.scaling import Levels, fill
+from .._bridge import training
+from .._bridge.base import SampleMethods, UnsupervisedEstimator, fresh_seed
+from .._bridge.callbacks import WeightAverage
+from .._bridge.rows import check_whole, learn_levels
+from .._nn.autoregressive import AutoregressiveModel
+from .._nn.likelihoods import LEVEL_LIKELIHOODS, cell_sums
+from .._nn.scaling import Levels, fill
 
 ROWS_FOR_SCALE = 200  # of the features of ``transform``
 
@@ -112,7 +112,7 @@ class AutoregressiveDensity(
         rows = missing.any(axis=1)
         if rows.any():
             seed = fresh_seed(random_state)
-            drawn, effective = _training.complete(self.net_, X[rows], missing[rows], int(n_proposals), seed)
+            drawn, effective = training.complete(self.net_, X[rows], missing[rows], int(n_proposals), seed)
             completed[missing] = drawn[missing[rows]]
             _warn_of_few(effective, n_proposals)
         return completed
@@ -137,7 +137,7 @@ class AutoregressiveDensity(
         return ((self._features(self._check_rows(X), layer) - shift) / scale).astype(np.float32)
 
     def _features(self, X, layer):
-        return _training.apply(self.net_, lambda x: self._module.features(x, layer).float(), X)
+        return training.apply(self.net_, lambda x: self._module.features(x, layer).float(), X)
 
     def _chosen_layer(self):
         n_layers = len(self._feature_scalers)

@@ -4,11 +4,11 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import StrOptions
 
-from ._base import DensityMethods
-from ._coder import CoderTransformer
-from ._data import learn_affine
-from ._docs import fill_doc
-from ._nn.autoencoders import Autoencoder
+from .._bridge.base import DensityMethods
+from .._bridge.docs import fill_doc
+from .._bridge.rows import learn_affine
+from .._nn.autoencoders import Autoencoder
+from .base import CoderTransformer
 
 
 @fill_doc

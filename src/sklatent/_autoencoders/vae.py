@@ -9,15 +9,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from . import _training
-from ._base import SampleMethods
-from ._callbacks import LinearWarmUp
-from ._coder import CoderTransformer
-from ._data import check_whole, learn_affine, learn_levels
-from ._docs import fill_doc
-from ._nn.autoencoders import VAE, LevelsVAE
-from ._nn.likelihoods import LEVEL_LIKELIHOODS
-from ._nn.scaling import Levels, fill
+from .._bridge import training
+from .._bridge.base import SampleMethods
+from .._bridge.callbacks import LinearWarmUp
+from .._bridge.docs import fill_doc
+from .._bridge.rows import check_whole, learn_affine, learn_levels
+from .._nn.autoencoders import VAE, LevelsVAE
+from .._nn.likelihoods import LEVEL_LIKELIHOODS
+from .._nn.scaling import Levels, fill
+from .base import CoderTransformer
 
 OPTIONS = ("beta", "free_bits", "variance_floor")  # parameters that the module takes as they are
 ROWS_FOR_ACTIVE_UNITS = 10_000
@@ -256,7 +256,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
         return [LinearWarmUp("kl_weight", n_epochs, self.n_iter_)] if n_epochs else []
 
     def _after_training(self, X):
-        codes = _training.apply(self.net_, self._module.encode, X[:: max(1, len(X) // ROWS_FOR_ACTIVE_UNITS)])
+        codes = training.apply(self.net_, self._module.encode, X[:: max(1, len(X) // ROWS_FOR_ACTIVE_UNITS)])
         self.n_active_units_ = int((codes.var(axis=0) > 0.01).sum())
         n_components = self._n_features_out
         if len(codes) > 1 and self.n_active_units_ <= n_components // 10:

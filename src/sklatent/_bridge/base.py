@@ -16,8 +16,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from . import _training
-from ._data import check_image_shape
+from . import training
+from .rows import check_image_shape
 
 DTYPES = [
     np.float64,
@@ -83,7 +83,7 @@ class TorchEstimator(BaseEstimator):
         for group in net.optimizer_.param_groups:  # set_params would start the optimizer anew
             group["weight_decay"] = self.weight_decay
         try:
-            _training.train(net, rows, seed, verbose=self.verbose, **options)
+            training.train(net, rows, seed, verbose=self.verbose, **options)
             if after is not None:
                 after()
         except BaseException:
@@ -95,7 +95,7 @@ class TorchEstimator(BaseEstimator):
         self.n_iter_ = len(self.history_)
 
     def _make_net(self, module, device):
-        return _training.make_net(
+        return training.make_net(
             module,
             device,
             batch_size=self.batch_size,
@@ -156,7 +156,7 @@ class TorchEstimator(BaseEstimator):
         """``function(module, batch)`` for all rows of X, in numpy."""
         check_is_fitted(self)
         X = self._check_rows(X)
-        return _training.apply(self.net_, lambda batch: function(self._module, batch), X)
+        return training.apply(self.net_, lambda batch: function(self._module, batch), X)
 
     # -- state: constructor parameters, numpy arrays and plain Python, never a tensor ---------------------------
 
@@ -173,8 +173,8 @@ class TorchEstimator(BaseEstimator):
         super().__setstate__(state)
         if weights is None:
             return
-        device = _training.resolve_device(self.device, fall_back=True)
-        with _training.seeded(0, device):
+        device = training.resolve_device(self.device, fall_back=True)
+        with training.seeded(0, device):
             module = self._build(self._fitted_spec)
         # copied: joblib maps arrays read-only
         module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
@@ -217,7 +217,7 @@ class UnsupervisedEstimator(TorchEstimator):
         self._prepare(X, seed, resume=self.warm_start)
         self._train_on(
             X, seed, np.setdiff1d(np.arange(len(X)), apart), n_epochs=self.max_iter, patience=self.n_iter_no_change,
-            valid=_training.Rows(X, apart) if len(apart) else None, tol=self.tol,
+            valid=training.Rows(X, apart) if len(apart) else None, tol=self.tol,
             callbacks=[*self._callbacks(), *copy.deepcopy(self.callbacks or [])],
         )  # fmt: skip
         return self
@@ -254,7 +254,7 @@ class UnsupervisedEstimator(TorchEstimator):
             if self.n_iter_ == 0 or len(X) >= fewest:  # else less telling than what came before
                 self._after_training(X)
 
-        self._train(_training.Rows(X, index), seed, after=after, **options)
+        self._train(training.Rows(X, index), seed, after=after, **options)
 
     def _prepare(self, X, seed, *, resume):
         """Build the net, or go on with the one there is if ``resume``."""
@@ -269,9 +269,9 @@ class UnsupervisedEstimator(TorchEstimator):
                     "warm_start=False and call fit to start anew."
                 )
             return
-        device = _training.resolve_device(self.device)
+        device = training.resolve_device(self.device)
         spec |= self._learn(X) | {"seed": seed}
-        with _training.seeded(seed, device):
+        with training.seeded(seed, device):
             self.net_ = self._make_net(self._build(spec), device)
         self._fitted_spec, self.n_iter_, self.history_ = spec, 0, []
 
@@ -336,4 +336,4 @@ class SampleMethods(DensityMethods):
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or n_samples < 0:
             raise ValueError(f"n_samples={n_samples!r} must be an integer, 0 or more.")
-        return _training.draw(self.net_, n_samples, self.n_features_in_, fresh_seed(random_state))
+        return training.draw(self.net_, n_samples, self.n_features_in_, fresh_seed(random_state))

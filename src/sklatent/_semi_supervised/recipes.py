@@ -1,6 +1,6 @@
-"""Defaults that were measured: of ``EncoderClassifier``, for images and for tables, and of ``DensityOutlierDetector``.
+"""Defaults of ``EncoderClassifier`` that were measured, for images and for tables.
 
-``benchmarks/results/low_label_cpu.md`` and ``anomaly_tables_cpu.md`` say what they were chosen on.
+``benchmarks/results/low_label_cpu.md`` says what they were chosen on.
 """
 
 import math
@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._autoencoder import AutoencoderTransformer
-from ._tables import HistogramDensity, NeighborsDensity
+from .._autoencoders.autoencoder import AutoencoderTransformer
 
 MOST_EPOCHS = 180  # of any training
 
@@ -84,16 +83,3 @@ def recipe(image_shape):
 def epochs(n_steps, n, batch_size, least=1):
     """Epochs of n rows that make about ``n_steps`` steps."""
     return int(np.clip(math.ceil(n_steps / math.ceil(n / batch_size)), least, MOST_EPOCHS))
-
-
-def default_pool():
-    """The densities of ``DensityOutlierDetector(None)``, as (name, estimator): they fail on different rows.
-
-    The first is the best one on clean rows, the others hold where outliers are among the rows of ``fit``.
-    """
-    return [
-        ("rows", NeighborsDensity(1)),
-        ("most", NeighborsDensity(support_fraction=0.8)),
-        ("core", NeighborsDensity(support_fraction=0.5)),
-        ("marginals", HistogramDensity()),
-    ]

@@ -12,16 +12,17 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from . import _training
-from ._base import DTYPES, TorchEstimator, fresh_seed
-from ._callbacks import Freeze, WeightAverage
-from ._coder import CoderTransformer
-from ._docs import fill_doc
-from ._label_spreading import GraphLabelSpreading, compare_with_pca
-from ._labels import UNLABELLED, MostLikelyClass, encode_labels
-from ._nn.classifier import Classifier
-from ._nn.corruption import CORRUPTIONS, make_corruption
-from ._pseudo_labels import (
+from .._autoencoders.base import CoderTransformer
+from .._bridge import training
+from .._bridge.base import DTYPES, TorchEstimator, fresh_seed
+from .._bridge.callbacks import Freeze, WeightAverage
+from .._bridge.docs import fill_doc
+from .._nn.classifier import Classifier
+from .._nn.corruption import CORRUPTIONS, make_corruption
+from .label_spreading import GraphLabelSpreading, compare_with_pca
+from .labels import UNLABELLED, MostLikelyClass, encode_labels
+from .recipes import epochs, recipe
+from .targets import (
     class_weights,
     one_hot,
     pooled_with_linear,
@@ -29,7 +30,6 @@ from ._pseudo_labels import (
     repeated,
     with_labels_repeated,
 )
-from ._recipes import epochs, recipe
 
 
 @fill_doc
@@ -297,8 +297,8 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
             augmentation = recipe(self.image_shape_).augmentation
         vat = recipe(self.image_shape_).vat if self.vat is None else self.vat
         self._fitted_spec = {"augmentation": augmentation, "mixup": self.mixup, "vat": vat}
-        device = _training.resolve_device(self.device)
-        with _training.seeded(seed, device):
+        device = training.resolve_device(self.device)
+        with training.seeded(seed, device):
             module = self._build(self._fitted_spec)
         weights = self.encoder_.net_.module_.state_dict()
         module.coder.load_state_dict({k: v for k, v in weights.items() if not k.startswith("decoder.")})
@@ -338,8 +338,8 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         callbacks = [Freeze("coder", self.freeze)] if self.freeze else []
         callbacks += [WeightAverage(self.ema_decay)] if self.ema_decay else []
         self._train(
-            _training.Rows(X, index, targets), seed, n_epochs=n_epochs,
-            valid=_training.Rows(X, apart, targets) if len(apart) else None,
+            training.Rows(X, index, targets), seed, n_epochs=n_epochs,
+            valid=training.Rows(X, apart, targets) if len(apart) else None,
             patience=self.n_iter_no_change, tol=self.tol, callbacks=[*callbacks, *copy.deepcopy(self.callbacks or [])],
         )  # fmt: skip
 
@@ -397,4 +397,4 @@ def _encode(module, x):
 
 def _codes(estimator, X):
     """``transform`` of rows already checked, as an array whatever ``set_output`` asks for."""
-    return _training.apply(estimator.net_, partial(_encode, estimator.net_.module_), X)
+    return training.apply(estimator.net_, partial(_encode, estimator.net_.module_), X)

@@ -13,7 +13,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, EpochTimer, LRScheduler
 from skorch.helper import predefined_split
 
-from ._callbacks import Progress, WarmUpCosine
+from .callbacks import Progress, WarmUpCosine
 
 # -- device and seeds ------------------------------------------------------------------------------------------
 

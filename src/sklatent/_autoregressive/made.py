@@ -4,14 +4,14 @@ from numbers import Integral, Real
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ._base import check_widths
-from ._data import MAX_LEVELS, learn_affine, learn_levels, n_whole_levels
-from ._density import AutoregressiveDensity
-from ._docs import fill_doc
-from ._nn.autoregressive import AutoregressiveModel
-from ._nn.likelihoods import LEVEL_LIKELIHOODS, Bernoulli, GaussianMixture
-from ._nn.made import MADE, MixtureOfOrders, columns_of_levels
-from ._nn.scaling import Reals, fill
+from .._bridge.base import check_widths
+from .._bridge.docs import fill_doc
+from .._bridge.rows import MAX_LEVELS, learn_affine, learn_levels, n_whole_levels
+from .._nn.autoregressive import AutoregressiveModel
+from .._nn.likelihoods import LEVEL_LIKELIHOODS, Bernoulli, GaussianMixture
+from .._nn.made import MADE, MixtureOfOrders, columns_of_levels
+from .._nn.scaling import Reals, fill
+from .base import AutoregressiveDensity
 
 MAX_WEIGHTS = 2 * 10**8  # of the output layer
 

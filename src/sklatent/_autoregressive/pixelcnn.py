@@ -4,9 +4,9 @@ from numbers import Integral, Real
 
 from sklearn.utils._param_validation import Interval
 
-from ._density import AutoregressiveDensity
-from ._docs import fill_doc
-from ._nn.pixelcnn import PixelCNN
+from .._bridge.docs import fill_doc
+from .._nn.pixelcnn import PixelCNN
+from .base import AutoregressiveDensity
 
 
 @fill_doc

@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import compute_class_weight
 
-from ._graph import folds
-from ._labels import UNLABELLED
+from .graph import folds
+from .labels import UNLABELLED
 
 STEPS_OF_LABELS = 20  # in an epoch of labelled rows alone
 LABELLED_SHARE = 0.2  # of the rows of a batch, as long as some have no label

@@ -8,11 +8,11 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from . import _training
-from ._base import UnsupervisedEstimator, check_widths
-from ._nn import builders
-from ._nn.corruption import CORRUPTIONS, make_corruption
-from ._nn.scaling import Affine, fill
+from .._bridge import training
+from .._bridge.base import UnsupervisedEstimator, check_widths
+from .._nn import builders
+from .._nn.corruption import CORRUPTIONS, make_corruption
+from .._nn.scaling import Affine, fill
 
 MAX_COMPONENTS = 32  # of n_components=None
 
@@ -62,7 +62,7 @@ class CoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsupe
                 f"{self._n_features_out}."
             )
         dtype = next(self._module.parameters()).dtype
-        return _training.apply(self.net_, lambda z: self._module.decode(z.to(dtype)), Z)
+        return training.apply(self.net_, lambda z: self._module.decode(z.to(dtype)), Z)
 
     @property
     def _n_features_out(self):

@@ -9,8 +9,8 @@ from sklearn.decomposition import PCA
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from . import _graph
-from ._labels import UNLABELLED, MostLikelyClass, encode_labels
+from . import graph
+from .labels import UNLABELLED, MostLikelyClass, encode_labels
 
 ALPHAS = (0.99, 0.95, 0.8, 0.5)  # of alpha="auto": the first that errs no more than the best, but for chance
 POWER = 4.0  # of the distributions, where no label can be held out
@@ -144,9 +144,9 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
         W = self._connect()
         labels = node[labelled], codes[labelled]
         self.alpha_, power = self._choose(W, *labels, prior)
-        Y = _graph.one_hot(*labels, (len(self._nodes), len(self.classes_)))
-        F = _graph.spread(W, Y, self.alpha_)
-        q, unreached = _graph.sharpen(_graph.normalise(F, prior), power), ~F.any(axis=1)
+        Y = graph.one_hot(*labels, (len(self._nodes), len(self.classes_)))
+        F = graph.spread(W, Y, self.alpha_)
+        q, unreached = graph.sharpen(graph.normalise(F, prior), power), ~F.any(axis=1)
         q[unreached] = 1 / len(self.classes_) if prior is None else prior
         self._distributions = q
         self.label_distributions_ = q[node]
@@ -178,20 +178,20 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
             return np.repeat(self._distributions, len(X), axis=0)
         distances, rows = self._index.kneighbors(X)
         _check_finite(distances, X)
-        return _graph.vote(distances, rows, self._width, self._distributions)
+        return graph.vote(distances, rows, self._width, self._distributions)
 
     def _connect(self):
         """The weights between the nodes; keeps the index and the kernel's width for new rows."""
         n = len(self._nodes)
         if n == 1:
-            return _graph.sparse.csr_array((1, 1))
+            return graph.sparse.csr_array((1, 1))
         with np.errstate(over="ignore"):
             farthest = np.sqrt(np.square(np.ptp(self._nodes, axis=0)).sum())
         _check_finite(farthest, self._nodes)
-        self._index = _graph.neighbor_index(self._nodes, min(self.n_neighbors, n - 1), self.n_jobs)
+        self._index = graph.neighbor_index(self._nodes, min(self.n_neighbors, n - 1), self.n_jobs)
         distances, rows = self._index.kneighbors()
-        self._width = _graph.kernel_width(distances)
-        return _graph.similarity(distances, rows, self._width)
+        self._width = graph.kernel_width(distances)
+        return graph.similarity(distances, rows, self._width)
 
     def __sklearn_is_fitted__(self):
         return "_distributions" in vars(self)
@@ -203,15 +203,15 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
         counts = np.bincount(codes)
         if counts.max() < 2 or len(counts) < 2:
             return alphas[0], POWER
-        held_out = [_graph.held_out(W, nodes, codes, len(counts), alpha, prior) for alpha in alphas]
+        held_out = [graph.held_out(W, nodes, codes, len(counts), alpha, prior) for alpha in alphas]
         tested = ~np.isnan(held_out[0][:, 0])
         found, codes = [q[tested] for q in held_out], codes[tested]
         wrong = np.array([q.argmax(axis=1) != codes for q in found], dtype=int)
         more = wrong - wrong[wrong.sum(axis=1).argmin()]  # 1: wrong where the best alpha is right
         chosen = int(np.argmax(more.sum(axis=1) <= np.sqrt(np.abs(more).sum(axis=1))))
         self.held_out_accuracy_ = float(1 - wrong[chosen].mean())
-        power = _graph.calibrate(found[chosen], codes)
-        self._held_out = _graph.sharpen(held_out[chosen], power)  # NaN where a label cannot be held out
+        power = graph.calibrate(found[chosen], codes)
+        self._held_out = graph.sharpen(held_out[chosen], power)  # NaN where a label cannot be held out
         return alphas[chosen], power
 
     def _prior(self, codes):

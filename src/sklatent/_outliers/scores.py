@@ -16,8 +16,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils.validation import _num_samples
 
-from ._conformal import learn_ranks, smooth_log_p
-from ._data import is_whole
+from .._bridge.rows import is_whole
+from .conformal import learn_ranks, smooth_log_p
 
 COMPRESSORS = {"bz2": bz2.compress, "lzma": lzma.compress, "zlib": zlib.compress}
 MUTATION_RATE = 0.2  # of the background's rows; 0.1 and 0.3 were as good

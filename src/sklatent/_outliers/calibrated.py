@@ -6,8 +6,8 @@ from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
-from ._conformal import p_values, rows_needed, threshold
-from ._scores import SCORES, halves
+from .conformal import p_values, rows_needed, threshold
+from .scores import SCORES, halves
 
 FALSE_ALARM_RATE = 0.05  # of contamination="auto"
 
