@@ -8,6 +8,7 @@ from .._bridge.base import DensityMethods
 from .._bridge.docs import fill_doc
 from .._bridge.rows import learn_affine
 from .._nn.autoencoders import Autoencoder
+from .._nn.scaling import Affine
 from .base import CoderTransformer
 
 
@@ -123,8 +124,9 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
         return {**super()._spec(), "loss": self.loss}
 
     def _build(self, spec):
-        return Autoencoder(*self._build_coder(spec), loss=spec["loss"])
+        encoder, decoder, shape, corruption = self._build_coder(spec)
+        return Autoencoder(Affine(spec["n_features"]), encoder, decoder, shape, corruption, spec["loss"])
 
     def _learn(self, X):
         onto = "unit" if self.loss == "binary_cross_entropy" else "standard"
-        return {"scaling": learn_affine(X, onto=onto, shared=self.image_shape_ is not None)}
+        return {}, learn_affine(X, "scaling", onto=onto, shared=self.image_shape_ is not None)

@@ -1,5 +1,7 @@
 """What the transformers with an encoder and a decoder share."""
 
+import inspect
+from functools import partial
 from numbers import Integral
 
 import numpy as np
@@ -8,11 +10,9 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._bridge import training
 from .._bridge.base import UnsupervisedEstimator, check_widths
 from .._nn import builders
 from .._nn.corruption import CORRUPTIONS, make_corruption
-from .._nn.scaling import Affine, fill
 
 MAX_COMPONENTS = 32  # of n_components=None
 
@@ -62,11 +62,11 @@ class CoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsupe
                 f"{self._n_features_out}."
             )
         dtype = next(self._module.parameters()).dtype
-        return training.apply(self.net_, lambda z: self._module.decode(z.to(dtype)), Z)
+        return self._apply_checked(lambda module, z: module.decode(z.to(dtype)), Z)
 
     @property
     def _n_features_out(self):
-        return self._fitted_spec["n_components"]
+        return self._spec_["n_components"]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -91,12 +91,13 @@ class CoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsupe
         }
 
     def _build_coder(self, spec, per_code=1, per_feature=1):
-        """What both models are made of: scaling, encoder, decoder, the shape that a row folds to, corruption.
+        """Encoder, decoder, the shape that a row folds to, the corruption.
 
         The encoder gives ``per_code`` numbers for each code and the decoder ``per_feature`` for each feature: 2 for
         a mean and a variance.
         """
         shape = spec["image_shape"] or (spec["n_features"],)
+        out_shape = (per_feature * shape[0], *shape[1:])
         n_latent = spec["n_components"]
         n_code = per_code * n_latent
         build = spec["architecture"]
@@ -104,28 +105,38 @@ class CoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsupe
             options = {"activation": spec["activation"]}
             if spec["hidden_layer_sizes"] is not None:
                 options["widths"] = spec["hidden_layer_sizes"]
-            plain = builders.conv if build == "conv" else builders.mlp
-
-            def build(*args):
-                return plain(*args, **options)
-
-        encoder, decoder = _check_pair(build(shape, n_code, n_latent))
-        out_shape = (per_feature * shape[0], *shape[1:])
-        if per_feature > 1:  # the decoder of twice the channels
-            _, decoder = _check_pair(build(out_shape, n_code, n_latent))
+            build = partial(builders.conv if build == "conv" else builders.mlp, **options)
+        encoder, decoder = _built(build, shape, out_shape, n_code, n_latent)
         _check_shape("encoder", encoder, shape, (n_code,))
         _check_shape("decoder", decoder, (n_latent,), out_shape)
-        scaling = fill(Affine(spec["n_features"]), **spec["scaling"])
-        return scaling, encoder, decoder, shape, make_corruption(spec["corruption"], spec["image_shape"])
+        return encoder, decoder, shape, make_corruption(spec["corruption"], spec["image_shape"])
+
+    # -- for a classifier that goes on with the encoder ------------------------------------------------------------
+
+    def new_encoder(self, corruption, name):
+        """The module of the fitted encoder, without a decoder, shown rows with a ``corruption`` that ``name`` gave."""
+        module = self._build(self._spec_)
+        module.load_state_dict(self._module.state_dict())
+        module.decoder, module.corruption = None, make_corruption(corruption, self.image_shape_, name)
+        return module
+
+    def check_rows(self, X):
+        """Raise unless the fitted encoder takes the rows X."""
+        check_is_fitted(self)
+        self._check_rows(X)
 
 
-def _check_pair(built):
-    if isinstance(built, tuple) and len(built) == 2 and all(isinstance(m, torch.nn.Module) for m in built):
-        return built
-    raise TypeError(
-        "architecture must be a builder(input_shape, n_code, n_latent) that returns two nn.Module, (encoder, "
-        f"decoder); it returned {type(built).__name__}."
-    )
+def _built(build, *args):
+    """The pair that a builder returns."""
+    words = "architecture must be a builder(input_shape, output_shape, n_code, n_latent)"
+    try:
+        inspect.signature(build).bind(*args)
+    except TypeError as error:
+        raise TypeError(f"{words}; called with these four, it failed: {error}.") from error
+    pair = build(*args)
+    if isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(module, torch.nn.Module) for module in pair):
+        return pair
+    raise TypeError(f"{words} that returns two nn.Module, (encoder, decoder); it returned {type(pair).__name__}.")
 
 
 def _check_shape(name, module, shape_in, shape_out):

@@ -1,6 +1,5 @@
 """The variational autoencoder."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -9,17 +8,17 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._bridge import training
 from .._bridge.base import SampleMethods
 from .._bridge.callbacks import LinearWarmUp
 from .._bridge.docs import fill_doc
 from .._bridge.rows import check_whole, learn_affine, learn_levels
-from .._nn.autoencoders import VAE, LevelsVAE
-from .._nn.likelihoods import LEVEL_LIKELIHOODS
-from .._nn.scaling import Levels, fill
+from .._bridge.state import warn
+from .._nn.autoencoders import VAE
+from .._nn.likelihoods import LEVEL_LIKELIHOODS, Gaussian, GreyBernoulli
+from .._nn.scaling import Reals, Shares, make_levels
 from .base import CoderTransformer
 
-OPTIONS = ("beta", "free_bits", "variance_floor")  # parameters that the module takes as they are
+OPTIONS = ("beta", "free_bits")  # parameters that the module takes as they are
 ROWS_FOR_ACTIVE_UNITS = 10_000
 REGRET_DRAWS = 4
 
@@ -221,49 +220,60 @@ class VAETransformer(SampleMethods, CoderTransformer):
 
     def _noise(self, n_draws):
         """Standard normal noise that all rows share; the first draws are the same whatever their number."""
-        noise = np.random.RandomState(self._fitted_spec["seed"]).standard_normal((n_draws, self._n_features_out))
+        noise = np.random.RandomState(self._spec_["seed"]).standard_normal((n_draws, self._n_features_out))
         return torch.from_numpy(noise.astype(np.float32))
 
     def _check_rows(self, X, *, reset=False):
         X = super()._check_rows(X, reset=reset)
-        if not reset and self._fitted_spec.get("whole"):
+        if not reset and self._spec_.get("whole"):
             check_whole(X, type(self).__name__)
         return X
 
     def _spec(self):
-        own = ("likelihood", "n_levels", *OPTIONS)
+        own = ("likelihood", "n_levels", "variance_floor", *OPTIONS)
         return {**super()._spec(), **{name: getattr(self, name) for name in own}}
 
     def _build(self, spec):
+        likelihood, scaling, levels = self._likelihood(spec)
+        encoder, decoder, shape, corruption = self._build_coder(spec, per_code=2, per_feature=likelihood.n_params)
         options = {name: spec[name] for name in OPTIONS}
-        if spec["likelihood"] not in LEVEL_LIKELIHOODS:
-            per_feature = 2 if spec["likelihood"] == "gaussian" else 1
-            coder = self._build_coder(spec, per_code=2, per_feature=per_feature)
-            return VAE(*coder, likelihood=spec["likelihood"], **options)
-        likelihood = LEVEL_LIKELIHOODS[spec["likelihood"]](spec["n_bins"])
-        levels = Levels(spec["n_features"], spec["n_bins"], whole=spec["whole"], ragged=spec["ragged"])
-        coder = self._build_coder(spec, per_code=2, per_feature=likelihood.n_params)
-        return LevelsVAE(fill(levels, **spec["levels"]), likelihood, *coder, **options)
+        return VAE(
+            scaling, encoder, decoder, shape, likelihood, spec["n_components"], levels=levels, corruption=corruption,
+            **options,
+        )  # fmt: skip
+
+    @staticmethod
+    def _likelihood(spec):
+        """The likelihood, the scaling, and the levels of one over levels."""
+        name, n_features = spec["likelihood"], spec["n_features"]
+        if name == "bernoulli":
+            return GreyBernoulli(), Shares(n_features), None
+        if name == "gaussian":
+            return Gaussian(spec["variance_floor"]), Reals(n_features), None
+        return LEVEL_LIKELIHOODS[name](spec["n_levels"]), Reals(n_features), make_levels(spec)
 
     def _learn(self, X):
         shared = self.image_shape_ is not None
         onto = "unit" if self.likelihood == "bernoulli" else "standard"
-        learned = {"scaling": learn_affine(X, onto=onto, shared=shared)}
-        return learned | (learn_levels(X, self.n_levels, shared=shared) if self.likelihood in LEVEL_LIKELIHOODS else {})
+        buffers = learn_affine(X, "scaling", onto=onto, shared=shared)
+        if self.likelihood not in LEVEL_LIKELIHOODS:
+            return {}, buffers
+        decided, of_levels = learn_levels(X, self.n_levels, shared=shared)
+        return decided, buffers | of_levels
 
     def _callbacks(self):
         n_epochs = min(self.kl_warmup, self.max_iter // 2)
         return [LinearWarmUp("kl_weight", n_epochs, self.n_iter_)] if n_epochs else []
 
     def _after_training(self, X):
-        codes = training.apply(self.net_, self._module.encode, X[:: max(1, len(X) // ROWS_FOR_ACTIVE_UNITS)])
+        some = X[:: max(1, len(X) // ROWS_FOR_ACTIVE_UNITS)]
+        codes = self._apply_checked(lambda module, x: module.encode(x), some)
         self.n_active_units_ = int((codes.var(axis=0) > 0.01).sum())
         n_components = self._n_features_out
         if len(codes) > 1 and self.n_active_units_ <= n_components // 10:
-            warnings.warn(
+            warn(
                 f"Posterior collapse: {self.n_active_units_} of {n_components} latent units are active, so the codes "
                 "say next to nothing about the row. Try beta below 1, a longer kl_warmup, free_bits of 0.1 to 0.5, "
                 "more epochs, or fewer n_components.",
                 ConvergenceWarning,
-                stacklevel=4,
             )

@@ -1,6 +1,5 @@
 """What the densities by the chain rule share."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -12,9 +11,11 @@ from .._bridge import training
 from .._bridge.base import SampleMethods, UnsupervisedEstimator, fresh_seed
 from .._bridge.callbacks import WeightAverage
 from .._bridge.rows import check_whole, learn_levels
+from .._bridge.state import warn
 from .._nn.autoregressive import AutoregressiveModel
-from .._nn.likelihoods import LEVEL_LIKELIHOODS, cell_sums
-from .._nn.scaling import Levels, fill
+from .._nn.layers import cell_sums
+from .._nn.likelihoods import LEVEL_LIKELIHOODS
+from .._nn.scaling import make_levels
 
 ROWS_FOR_SCALE = 200  # of the features of ``transform``
 
@@ -46,7 +47,7 @@ class AutoregressiveDensity(
         log_likelihood : ndarray of shape (n_samples,), float64
             Log-probabilities if ``fit`` saw whole numbers, else log-densities in the units of X.
         """
-        return self.score_features(X).sum(axis=1)
+        return self._apply(lambda module, x: module.log_prob(x), X).astype(np.float64)
 
     def score_features(self, X):
         """Log-likelihood map: what each feature, given those before it, adds to the score of its row, in nats.
@@ -133,14 +134,14 @@ class AutoregressiveDensity(
         """
         check_is_fitted(self)
         layer = self._chosen_layer()
-        shift, scale = self._feature_scalers[layer]
+        shift, scale = self._feature_scalers_[layer]
         return ((self._features(self._check_rows(X), layer) - shift) / scale).astype(np.float32)
 
     def _features(self, X, layer):
-        return training.apply(self.net_, lambda x: self._module.features(x, layer).float(), X)
+        return self._apply_checked(lambda module, x: module.features(x, layer).float(), X)
 
     def _chosen_layer(self):
-        n_layers = len(self._feature_scalers)
+        n_layers = len(self._feature_scalers_)
         if n_layers == 0:
             raise ValueError(f"This {type(self).__name__} has no hidden layer, hence no features to transform to.")
         layer = n_layers // 2 if self.feature_layer is None else self.feature_layer
@@ -150,16 +151,16 @@ class AutoregressiveDensity(
 
     def _after_training(self, X):
         """The mean and standard deviation of each layer's features, over some of the rows."""
-        some, self._feature_scalers = X[:: 1 + len(X) // ROWS_FOR_SCALE], []
+        some, self._feature_scalers_ = X[:: 1 + len(X) // ROWS_FOR_SCALE], []
         for layer in range(self._module.core.n_layers):
             Z = self._features(some, layer).astype(np.float64)
             scale = Z.std(axis=0)
             scale[scale < 1e-6 * scale.max(initial=1e-6)] = 1.0  # a unit at rest
-            self._feature_scalers.append([Z.mean(axis=0), scale])
+            self._feature_scalers_.append([Z.mean(axis=0), scale])
 
     @property
     def _n_features_out(self):
-        return len(self._feature_scalers[self._chosen_layer()][0])
+        return len(self._feature_scalers_[self._chosen_layer()][0])
 
     def _check_rows(self, X, *, reset=False):
         X = super()._check_rows(X, reset=reset)
@@ -168,12 +169,12 @@ class AutoregressiveDensity(
         return X
 
     def _check_whole(self, X):
-        if self._fitted_spec.get("whole"):
+        if self._spec_.get("whole"):
             check_whole(X, type(self).__name__)
 
     @property
     def n_levels_(self):
-        return self._fitted_spec.get("n_bins")
+        return self._spec_["n_levels"]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -183,20 +184,17 @@ class AutoregressiveDensity(
     def _spec(self):
         shape = self.image_shape_ or (1, 1, self.n_features_in_)  # a table is an image of one line
         options = {name: getattr(self, name) for name in self._core_options}
-        return {"likelihood": self.likelihood, "n_levels": self.n_levels, "image_shape": shape, **options}
+        asked = {"likelihood": self.likelihood, "n_levels": self.n_levels, "image_shape": shape, **options}
+        return {"n_features": self.n_features_in_, **asked}
 
     def _learn(self, X):
         return learn_levels(X, self.n_levels, shared=self.image_shape_ is not None)
 
     def _build(self, spec):
-        likelihood = LEVEL_LIKELIHOODS[spec["likelihood"]](spec["n_bins"])
-        options = {name: spec[name] for name in ("image_shape", *self._core_options)}
-        core = type(self)._core(n_levels=spec["n_bins"], n_params=likelihood.n_params, **options)
-        return AutoregressiveModel(self._make_levels(spec), core, likelihood)
-
-    def _make_levels(self, spec):
-        levels = Levels(self.n_features_in_, spec["n_bins"], whole=spec["whole"], ragged=spec["ragged"])
-        return fill(levels, **spec["levels"])
+        likelihood = LEVEL_LIKELIHOODS[spec["likelihood"]](spec["n_levels"])
+        options = {name: spec[name] for name in ("image_shape", "n_levels", *self._core_options)}
+        core = type(self)._core(n_params=likelihood.n_params, **options)
+        return AutoregressiveModel(make_levels(spec), core, likelihood)
 
     def _callbacks(self):
         return [WeightAverage(self.ema_decay)] if self.ema_decay else []
@@ -205,8 +203,7 @@ class AutoregressiveDensity(
 def _warn_of_few(effective, n_proposals):
     share = np.mean(effective < 2)
     if share > 0.1 and n_proposals > 1:
-        warnings.warn(
+        warn(
             f"In {100 * share:.0f} % of the rows, hardly one of the n_proposals={n_proposals} fits the given values "
-            "that come after missing ones, so the draws are far from exact. Pass more n_proposals.",
-            stacklevel=3,
+            "that come after missing ones, so the draws are far from exact. Pass more n_proposals."
         )

@@ -10,7 +10,7 @@ from .._bridge.rows import MAX_LEVELS, learn_affine, learn_levels, n_whole_level
 from .._nn.autoregressive import AutoregressiveModel
 from .._nn.likelihoods import LEVEL_LIKELIHOODS, Bernoulli, GaussianMixture
 from .._nn.made import MADE, MixtureOfOrders, columns_of_levels
-from .._nn.scaling import Reals, fill
+from .._nn.scaling import Reals, make_levels
 from .base import AutoregressiveDensity
 
 MAX_WEIGHTS = 2 * 10**8  # of the output layer
@@ -130,61 +130,61 @@ class MADEDensity(AutoregressiveDensity):
 
     @property
     def likelihood_(self):
-        return self._fitted_spec["likelihood_"]
+        return self._spec_["likelihood"]
 
     def _spec(self):
         widths = (500,) if self.image_shape_ else (64,)
         if self.hidden_layer_sizes is not None:
             widths = check_widths(self.hidden_layer_sizes)
         names = ("likelihood", "n_levels", "order", "n_masks", "input_dropout")
-        return {"widths": widths} | {name: getattr(self, name) for name in names}
+        asked = {name: getattr(self, name) for name in names}
+        return {"n_features": self.n_features_in_, "widths": widths, **asked}
 
     def _learn(self, X):
-        n_whole = n_whole_levels(X)
+        n_whole, shared = n_whole_levels(X), self.image_shape_ is not None
         likelihood = self.likelihood
         if likelihood == "auto":
             few = n_whole is not None and n_whole <= MAX_LEVELS
             likelihood = "bernoulli" if n_whole in (1, 2) else "categorical" if few else "gaussian_mixture"
+        decided = {"likelihood": likelihood}
         if likelihood == "gaussian_mixture":
-            return {"likelihood_": likelihood, "scaling": learn_affine(X, shared=self.image_shape_ is not None)}
-        if likelihood == "bernoulli" and (n_whole is None or n_whole > 2):
+            return decided | {"n_levels": None}, learn_affine(X, "levels", shared=shared)
+        if likelihood != "bernoulli":
+            of_levels, buffers = learn_levels(X, self.n_levels, shared=shared)
+            return decided | of_levels, buffers
+        if n_whole is None or n_whole > 2:
             raise ValueError(
                 "likelihood='bernoulli' needs whole numbers of two levels, such as 0 and 1. Use "
                 "likelihood='categorical' for more levels, or 'gaussian_mixture' for real values."
             )
-        n_levels = 2 if likelihood == "bernoulli" else self.n_levels
-        plan = learn_levels(X, n_levels, shared=self.image_shape_ is not None)
-        if likelihood == "bernoulli":  # two levels, also where fit saw one
-            plan |= {"n_bins": 2, "ragged": False}
-            plan["levels"]["upper"] = plan["levels"]["lower"] + 1
-        return {"likelihood_": likelihood, **plan}
+        _, buffers = learn_levels(X, 2, shared=shared)
+        buffers["levels.upper"] = buffers["levels.lower"] + 1  # two levels, also where fit saw one
+        return decided | {"n_levels": 2, "whole": True, "ragged": False}, buffers
 
     def _build(self, spec):
-        name, n_levels = spec["likelihood_"], spec.get("n_bins")
+        name, n_features, n_levels = spec["likelihood"], spec["n_features"], spec["n_levels"]
         if name == "gaussian_mixture":
-            values, likelihood = fill(Reals(self.n_features_in_), **spec["scaling"]), GaussianMixture()
+            values, likelihood = Reals(n_features), GaussianMixture()
         else:
-            values = self._make_levels(spec)
+            values = make_levels(spec)
             likelihood = Bernoulli() if name == "bernoulli" else LEVEL_LIKELIHOODS[name](n_levels)
-        seen = self.n_features_in_ * columns_of_levels(n_levels)
-        n_weights = [seen, *spec["widths"]][-1] * self.n_features_in_ * likelihood.n_params
-        if n_weights > MAX_WEIGHTS:
-            raise ValueError(
-                f"The output layer would have {n_weights:.0e} weights: {likelihood.n_params} parameters for each of "
-                f"{self.n_features_in_} features. Use likelihood='logistic_mixture', a smaller n_levels, fewer "
-                "units in the last hidden layer (one at least), or PixelCNNDensity for images."
-            )
+        self._check_size(spec, likelihood.n_params)
         dropout = spec["input_dropout"]
         if dropout is None:
             dropout = 0.1 if name == "gaussian_mixture" else 0.0
         core = MADE(
-            self.n_features_in_,
-            spec["widths"],
-            likelihood.n_params,
-            n_levels=n_levels,
-            order=spec["order"],
-            n_masks=spec["n_masks"],
-            input_dropout=dropout,
-            seed=spec["seed"],
-        )
+            n_features, spec["widths"], likelihood.n_params, n_levels=n_levels, order=spec["order"],
+            n_masks=spec["n_masks"], input_dropout=dropout, seed=spec["seed"],
+        )  # fmt: skip
         return (AutoregressiveModel if spec["n_masks"] == 1 else MixtureOfOrders)(values, core, likelihood)
+
+    @staticmethod
+    def _check_size(spec, n_params):
+        seen = spec["n_features"] * columns_of_levels(spec["n_levels"])
+        n_weights = [seen, *spec["widths"]][-1] * spec["n_features"] * n_params
+        if n_weights > MAX_WEIGHTS:
+            raise ValueError(
+                f"The output layer would have {n_weights:.0e} weights: {n_params} parameters for each of "
+                f"{spec['n_features']} features. Use likelihood='logistic_mixture', a smaller n_levels, fewer "
+                "units in the last hidden layer (one at least), or PixelCNNDensity for images."
+            )

@@ -1,35 +1,35 @@
-"""What all estimators share: training parameters, validation, ``fit``, persistence. ``fit`` is written once, here.
+"""What all estimators with a net share: training parameters, validation, ``fit``, persistence. ``fit`` is written once.
 
-An unsupervised estimator adds four things: ``_spec()``, what its parameters say of the module, and ``_learn(X)``, what
-the rows say of it before any training (scaling, levels), both dicts of plain values; ``_build(spec)``, the module that
-the two make; and its public verbs.
+An unsupervised estimator adds four things: ``_spec()``, what its parameters ask of the module, plain values;
+``_learn(X)``, what the rows say of it before any training: more plain values, and the arrays of its buffers (scaling,
+levels); ``_build(spec)``, the module; and its public verbs.
 """
 
-import copy
+import contextlib
 import math
 from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import training
+from .callbacks import copied
 from .rows import check_image_shape
+from .state import Estimator, Interrupted, all_or_nothing, warn
+from .training import Phase, Rows
 
-DTYPES = [
-    np.float64,
-    np.float32,
-    np.uint8,
-    np.int8,
-    np.int16,
-    np.int32,
-    np.int64,
-]  # the first is for the rest
-
+DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.int64]  # the first is for the rest
 FEWEST_ROWS = 50  # of a batch of partial_fit that may change the statistics kept beside the net
+MODULE_ADVICE = {
+    "architecture": "a function that builds it: builder(input_shape, output_shape, n_code, n_latent) -> (encoder, "
+    "decoder)",
+    "corruption": "a function that maps a tensor (n, *input_shape) to one alike, such as functools.partial("
+    "torch.nn.functional.dropout, p=0.2)",
+}  # what to pass in the place of an nn.Module
+MODULE_ADVICE["augmentation"] = MODULE_ADVICE["corruption"]
 
 
 def fresh_seed(random_state):
@@ -49,8 +49,10 @@ def check_widths(hidden_layer_sizes):
     return tuple(widths)
 
 
-class TorchEstimator(BaseEstimator):
+class TorchEstimator(Estimator):
     """Base of all that hold a fitted skorch net, ``net_``, and never a tensor in their pickled state."""
+
+    _parts = ()  # of the module, by pattern, that have learning rates of their own
 
     _parameter_constraints = {
         "image_shape": ["array-like", None],
@@ -76,23 +78,51 @@ class TorchEstimator(BaseEstimator):
 
     # -- training --------------------------------------------------------------------------------------------
 
-    def _train(self, rows, seed, *, after=None, **options):
-        """Train ``net_`` on ``rows``, then call ``after``; a failure leaves the estimator unfitted."""
-        net = self.net_
-        net.set_params(batch_size=self.batch_size, lr=self.learning_rate, precision=self.precision)
+    def _phase(self, rows, *, callbacks=(), **options):
+        """A training as the parameters have it, but for ``options``; ``callbacks`` are the model's own."""
+        usual = {
+            "n_epochs": self.max_iter,
+            "learning_rates": (self.learning_rate,),
+            "patience": self.n_iter_no_change,
+            "tol": self.tol,
+            "callbacks": (*callbacks, *copied(self.callbacks)),
+        }
+        return Phase(rows, **(usual | options))
+
+    def _train(self, phase, seed, *, keep):
+        """Train ``net_``, and go on with ``history_``.
+
+        Ctrl-C is raised at once unless ``keep``, and a step was made: then it is returned, with the best weights so
+        far in place, for the caller to raise once all that follows from them is.
+        """
+        net, pressed = self.net_, None
+        net.set_params(batch_size=self.batch_size, precision=self.precision)
         for group in net.optimizer_.param_groups:  # set_params would start the optimizer anew
             group["weight_decay"] = self.weight_decay
         try:
-            training.train(net, rows, seed, verbose=self.verbose, **options)
-            if after is not None:
-                after()
-        except BaseException:
-            del self.net_
-            raise
+            training.train(net, phase, seed, verbose=self.verbose)
+        except KeyboardInterrupt:
+            if not keep or not net.made_steps():
+                raise
+            pressed = Interrupted(self)
+            with contextlib.suppress(Warning):  # where warnings are errors, the key still counts
+                warn(f"Interrupted in epoch {len(net.history)} of {phase.n_epochs}: the best weights so far are kept.")
         epochs = [epoch for epoch in net.history if "train_loss" in epoch]  # the last may be cut short
         for row in epochs:
             self.history_.append({k: v for k, v in row.items() if k != "batches"} | {"epoch": len(self.history_) + 1})
         self.n_iter_ = len(self.history_)
+        return pressed
+
+    def _start_net(self, spec, seed, buffers):
+        """``net_`` from its spec, with a history that is empty."""
+        device = training.resolve_device(self.device)
+        self._spec_ = spec
+        with training.seeded(seed, device):
+            module = self._build(spec)
+        for name, value in buffers.items():
+            module.get_buffer(name).copy_(torch.tensor(value))  # as_tensor warns of arrays mapped read-only
+        self.net_ = self._make_net(module, device)
+        self.n_iter_, self.history_ = 0, []
 
     def _make_net(self, module, device):
         return training.make_net(
@@ -103,22 +133,18 @@ class TorchEstimator(BaseEstimator):
             weight_decay=self.weight_decay,
             precision=self.precision,
             compile=self.compile,
-            rates=self._rates(),
+            parts=self._parts,
         )
-
-    def _rates(self):
-        """What the learning rate of some parameters is multiplied by: pattern of names -> factor."""
-        return {}
 
     # -- validation ----------------------------------------------------------------------------------------
 
     def _validate_params(self):
         for name, value in self.get_params(deep=False).items():
-            if isinstance(value, torch.nn.Module) and not isinstance(value, type):
+            if isinstance(value, torch.nn.Module):
+                advice = MODULE_ADVICE.get(name, f"one of the values that the documentation of {name} names")
                 raise TypeError(
-                    f"{name} is an instance of {type(value).__name__}, an nn.Module: clone would copy its weights "
-                    "into every fold. Pass a function that builds it: "
-                    "builder(input_shape, n_code, n_latent) -> (encoder, decoder)."
+                    f"{name} is an instance of {type(value).__name__}, an nn.Module: clone would copy its weights into "
+                    f"every fold. Pass {advice}."
                 )
         super()._validate_params()
 
@@ -140,12 +166,6 @@ class TorchEstimator(BaseEstimator):
             )
         return np.sort(np.random.RandomState(seed).permutation(n)[:n_valid])
 
-    def _is_fitted(self):
-        return "net_" in vars(self)
-
-    def __sklearn_is_fitted__(self):
-        return self._is_fitted()
-
     # -- rows through the net ------------------------------------------------------------------------------
 
     @property
@@ -155,27 +175,30 @@ class TorchEstimator(BaseEstimator):
     def _apply(self, function, X):
         """``function(module, batch)`` for all rows of X, in numpy."""
         check_is_fitted(self)
-        X = self._check_rows(X)
-        return training.apply(self.net_, lambda batch: function(self._module, batch), X)
+        return self._apply_checked(function, self._check_rows(X))
+
+    def _apply_checked(self, function, X):
+        width = max(X.shape[1], self.n_features_in_)  # codes become rows
+        return training.apply(self.net_, lambda batch: function(self._module, batch), X, width)
 
     # -- state: constructor parameters, numpy arrays and plain Python, never a tensor ---------------------------
 
     def __getstate__(self):
-        state = dict(super().__getstate__())
+        state = super().__getstate__()
         if "net_" in state:
             tensors = state.pop("net_").module_.state_dict()
-            state["_weights"] = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+            state["_weights_"] = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
         return state
 
     def __setstate__(self, state):
         state = dict(state)
-        weights = state.pop("_weights", None)
+        weights = state.pop("_weights_", None)
         super().__setstate__(state)
         if weights is None:
             return
         device = training.resolve_device(self.device, fall_back=True)
         with training.seeded(0, device):
-            module = self._build(self._fitted_spec)
+            module = self._build(self._spec_)
         # copied: joblib maps arrays read-only
         module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
         self.net_ = self._make_net(module, device)
@@ -205,28 +228,32 @@ class UnsupervisedEstimator(TorchEstimator):
         Raises
         ------
         ValueError
-            If X or a parameter is not valid, or if the loss stops being finite.
+            If X or a parameter is not valid, or if the loss stops being finite. A first ``fit``, or one without
+            ``warm_start``, then leaves the estimator unfitted; one that goes on leaves it as it was.
+        KeyboardInterrupt
+            At Ctrl-C; a ``fit`` that did not go on has kept the best weights so far.
         """
-        self._validate_params()
-        anew = not (self.warm_start and self._is_fitted())
-        if anew:
-            vars(self).pop("net_", None)  # what fails below leaves the estimator unfitted
-        X = self._check_rows(X, reset=anew)
-        seed = fresh_seed(self.random_state)
-        apart = self._validation_rows(len(X), seed)
-        self._prepare(X, seed, resume=self.warm_start)
-        self._train_on(
-            X, seed, np.setdiff1d(np.arange(len(X)), apart), n_epochs=self.max_iter, patience=self.n_iter_no_change,
-            valid=training.Rows(X, apart) if len(apart) else None, tol=self.tol,
-            callbacks=[*self._callbacks(), *copy.deepcopy(self.callbacks or [])],
-        )  # fmt: skip
+        anew = not (self.warm_start and hasattr(self, "net_"))
+        with all_or_nothing(self, anew=anew):
+            self._validate_params()
+            X = self._check_rows(X, reset=anew)
+            seed = fresh_seed(self.random_state)
+            apart = self._validation_rows(len(X), seed)
+            self._prepare(X, seed, anew)
+            rows = Rows(X, np.setdiff1d(np.arange(len(X)), apart))
+            held_out = Rows(X, apart) if len(apart) else None
+            phase = self._phase(rows, held_out=held_out, callbacks=self._callbacks())
+            pressed = self._train(phase, seed, keep=anew)
+            self._after_training(X)
+            if pressed:
+                raise pressed
         return self
 
     def partial_fit(self, X, y=None):
         """Train for one pass over the rows of X.
 
         The first call learns the scaling (or binning) from its rows; later calls keep it. The learning rate is
-        constant, and there is no early stopping.
+        constant, and there is no early stopping. What fails, or is interrupted, changes nothing.
 
         Parameters
         ----------
@@ -238,42 +265,35 @@ class UnsupervisedEstimator(TorchEstimator):
         -------
         self : object
         """
-        self._validate_params()
-        first = not self._is_fitted()
-        X = self._check_rows(X, reset=first)
-        seed = fresh_seed(self.random_state)
-        if not first:
-            seed = (seed + self.n_iter_) % 2**31  # not the same shuffle in every call
-        self._prepare(X, seed, resume=True)
-        callbacks = copy.deepcopy(self.callbacks or [])
-        self._train_on(X, seed, fewest=FEWEST_ROWS, n_epochs=1, schedule=False, callbacks=callbacks)
+        first = not hasattr(self, "net_")
+        with all_or_nothing(self, anew=first):
+            self._validate_params()
+            X = self._check_rows(X, reset=first)
+            seed = fresh_seed(self.random_state)
+            if not first:
+                seed = (seed + self.n_iter_) % 2**31  # not the same shuffle in every call
+            self._prepare(X, seed, first)
+            self._train(self._phase(Rows(X), n_epochs=1, scheduled=False), seed, keep=False)
+            if first or len(X) >= FEWEST_ROWS:  # else less telling than what came before
+                self._after_training(X)
         return self
 
-    def _train_on(self, X, seed, index=None, *, fewest=1, **options):
-        def after():
-            if self.n_iter_ == 0 or len(X) >= fewest:  # else less telling than what came before
-                self._after_training(X)
-
-        self._train(training.Rows(X, index), seed, after=after, **options)
-
-    def _prepare(self, X, seed, *, resume):
-        """Build the net, or go on with the one there is if ``resume``."""
+    def _prepare(self, X, seed, anew):
+        """Build the net, or see that the one there is is still what the parameters ask for."""
         spec = self._spec()
-        if resume and self._is_fitted():
-            changed = sorted(key for key in spec if spec[key] != self._fitted_spec[key])
-            if check_image_shape(self.image_shape, self.n_features_in_) != self.image_shape_:
-                changed.append("image_shape")
-            if changed:
-                raise ValueError(
-                    f"Training cannot go on with the fitted net: {', '.join(changed)} changed since. Set "
-                    "warm_start=False and call fit to start anew."
-                )
+        if anew:
+            decided, buffers = self._learn(X)
+            self._asked_ = spec
+            self._start_net(spec | decided | {"seed": seed}, seed, buffers)
             return
-        device = training.resolve_device(self.device)
-        spec |= self._learn(X) | {"seed": seed}
-        with training.seeded(seed, device):
-            self.net_ = self._make_net(self._build(spec), device)
-        self._fitted_spec, self.n_iter_, self.history_ = spec, 0, []
+        changed = sorted(key for key in spec if spec[key] != self._asked_[key])
+        if check_image_shape(self.image_shape, self.n_features_in_) != self.image_shape_:
+            changed.append("image_shape")
+        if changed:
+            raise ValueError(
+                f"Training cannot go on with the fitted net: {', '.join(changed)} changed since. Set "
+                "warm_start=False and call fit to start anew."
+            )
 
     def _callbacks(self):
         """Callbacks of the model's own for ``fit``."""

@@ -1,10 +1,13 @@
-"""Callbacks of training: the progress bar, the schedule, warm-ups, the average of the weights."""
+"""Callbacks of training: the progress bar, the schedule, warm-ups, the average of the weights; and those of users."""
 
+import copy
 import math
+import signal
+import threading
 
 import torch
 from skorch.callbacks import Callback
-from tqdm.auto import tqdm
+from tqdm import tqdm  # tqdm.auto would warn in notebooks without ipywidgets
 
 WARM_UP = 0.03  # share of the steps of `fit` over which the learning rate rises, before it falls as a cosine
 
@@ -37,10 +40,11 @@ class WarmUpCosine(Callback):
     """The learning rate of each step: a linear rise over ``WARM_UP`` of the steps, then a cosine down to 0.
 
     skorch's LRScheduler resumes the schedule of an earlier call, whereas each call of ``fit`` has one of its own.
+    ``learning_rates`` has the highest of each group of parameters.
     """
 
-    def __init__(self, n_steps):
-        self.n_steps = n_steps
+    def __init__(self, n_steps, learning_rates):
+        self.n_steps, self.learning_rates = n_steps, learning_rates
 
     def rate(self, step):
         n_warm = max(1, round(WARM_UP * self.n_steps))
@@ -53,8 +57,8 @@ class WarmUpCosine(Callback):
 
     def on_batch_begin(self, net, training=False, **kwargs):
         if training:
-            for group in net.optimizer_.param_groups:
-                group["lr"] = net.lr * group.get("rate", 1.0) * self.rate(self.step_)
+            for group, highest in zip(net.optimizer_.param_groups, self.learning_rates, strict=True):
+                group["lr"] = highest * self.rate(self.step_)
             self.step_ += 1
 
 
@@ -82,14 +86,21 @@ class Freeze(Callback):
         self.part, self.n_epochs = part, n_epochs
 
     def on_train_begin(self, net, **kwargs):
+        parameters = getattr(net.module_, self.part).parameters()
+        self.parameters_ = [parameter for parameter in parameters if parameter.requires_grad]
         self.epoch_ = 0
 
     def on_epoch_begin(self, net, **kwargs):
-        getattr(net.module_, self.part).requires_grad_(self.epoch_ >= self.n_epochs)
+        self._train(self.epoch_ >= self.n_epochs)
         self.epoch_ += 1
 
     def on_train_end(self, net, **kwargs):
-        getattr(net.module_, self.part).requires_grad_(True)
+        self._train(True)
+        del self.parameters_
+
+    def _train(self, flag):
+        for parameter in self.parameters_:
+            parameter.requires_grad_(flag)
 
 
 class WeightAverage(Callback):
@@ -131,3 +142,57 @@ class WeightAverage(Callback):
                 weight.copy_(other)
                 other.copy_(kept)
             self.in_use_ = average
+
+
+# -- a user's callbacks, and the keyboard ------------------------------------------------------------------------------
+
+
+def named(i, callback):
+    """skorch's pair of a name and a callback; a user may give either."""
+    name, callback = callback if isinstance(callback, tuple) and len(callback) == 2 else (f"callback{i}", callback)
+    if not isinstance(callback, Callback):
+        raise TypeError(f"callbacks must hold skorch callbacks, or pairs (name, callback), but has {callback!r}.")
+    return name, callback
+
+
+def copied(callbacks):
+    """Copies, so that the parameter stays as it was given; what cannot be copied, a writer or a lock, is shared."""
+    memo, copies = {}, []  # one memo: what two of them hold in common their copies have in common
+    for callback in callbacks or ():
+        try:
+            copies.append(copy.deepcopy(callback, memo))
+        except Exception:
+            copies.append(callback)
+    return copies
+
+
+class StopTraining(Exception):
+    """What a callback asks for by a KeyboardInterrupt, as opposed to a key that was pressed."""
+
+
+class Keyboard:
+    """While it is open: whether a KeyboardInterrupt is a key that was pressed, and not a callback that stops training.
+
+    Only the main thread is ever interrupted by a key.
+    """
+
+    def __init__(self):
+        self.pressed, self.handler = False, None
+
+    def __enter__(self):
+        handler = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(handler):
+            self.handler = handler
+            signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def _press(self, number, frame):
+        try:
+            self.handler(number, frame)
+        except KeyboardInterrupt:
+            self.pressed = True
+            raise
+
+    def __exit__(self, *_):
+        if self.handler is not None:
+            signal.signal(signal.SIGINT, self.handler)

@@ -10,6 +10,8 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import gen_batches
 
+from .state import warn
+
 MAX_LEVELS = 256  # of whole-numbered data and of images; more are binned
 TABLE_LEVELS = 32  # bins of a real-valued table
 
@@ -28,7 +30,14 @@ def check_image_shape(image_shape, n_features):
             f"image_shape={image_shape} needs {math.prod(shape)} features, but X has {n_features}. Pass the "
             "(channels, height, width) that the rows were flattened from."
         )
-    return tuple(int(n) for n in (shape if len(shape) == 3 else (1, *shape)))
+    shape = tuple(int(n) for n in (shape if len(shape) == 3 else (1, *shape)))
+    if shape[2] in (3, 4) and shape[0] > 4 and shape[0] == shape[1]:
+        warn(
+            f"image_shape={image_shape} means {shape[0]} channels of {shape[1]} x {shape[2]} pixels. If the images are "
+            f"{shape[0]} x {shape[1]} pixels of {shape[2]} channels, flatten them channel first, "
+            f"images.transpose(0, 3, 1, 2).reshape(len(images), -1), and pass {(shape[2], *shape[:2])}."
+        )
+    return shape
 
 
 def _chunks(X):
@@ -50,8 +59,13 @@ def _moments(X):
     return scaler.mean_, scaler.var_
 
 
-def learn_affine(X, *, onto="standard", shared=False):
-    """The values of an ``Affine``: to zero mean and unit variance (``"standard"``), or into [0, 1] (``"unit"``).
+def _buffers(prefix, n_features, **values):
+    """Values of the buffers of the scaling module ``prefix``, by their names, one for each feature."""
+    return {f"{prefix}.{name}": np.broadcast_to(value, n_features).copy() for name, value in values.items()}
+
+
+def learn_affine(X, prefix, *, onto="standard", shared=False):
+    """The buffers of an ``Affine``: to zero mean and unit variance (``"standard"``), or into [0, 1] (``"unit"``).
 
     ``shared``: one shift and one scale for all features, as the pixels of an image have one unit.
     """
@@ -71,8 +85,8 @@ def learn_affine(X, *, onto="standard", shared=False):
     tiny = 10 * np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high))  # nothing but rounding
     spread = high.max() - low.min() if shared else high - low  # exact for a constant, as a variance is not
     scale = np.where(np.minimum(scale, spread) > (np.max(tiny) if shared else tiny), scale, 1.0)
-    plan = {"shift": shift, "scale": scale, "lower": (low - shift) / scale, "upper": (high - shift) / scale}
-    return {name: np.broadcast_to(value, low.shape).copy() for name, value in plan.items()}
+    lower, upper = (low - shift) / scale, (high - shift) / scale
+    return _buffers(prefix, X.shape[1], shift=shift, scale=scale, lower=lower, upper=upper)
 
 
 def is_whole(X):
@@ -99,7 +113,7 @@ def n_whole_levels(X):
 
 
 def learn_levels(X, n_levels, *, shared):
-    """The bins of X: ``n_levels`` and ``whole``, and the values of a ``Levels``; see there for what they mean."""
+    """The bins of X: what to make a ``Levels`` of, see there, and its buffers."""
     whole = n_whole_levels(X) is not None
     low, high = _range(X)
     if shared:
@@ -118,5 +132,5 @@ def learn_levels(X, n_levels, *, shared):
         counts = np.ceil(span / width)
         n_levels, high = int(counts.max()), low + width * counts - 1
     ragged = whole and bool(((high - low + 1) / width < n_levels).any())
-    levels = {"lower": low, "width": width, "upper": high}
-    return {"n_bins": n_levels, "whole": whole, "ragged": ragged, "levels": levels}
+    decided = {"n_levels": n_levels, "whole": whole, "ragged": ragged}
+    return decided, _buffers("levels", X.shape[1], lower=low, width=width, upper=high)

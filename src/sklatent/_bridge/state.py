@@ -6,10 +6,10 @@ import sys
 import warnings
 from abc import ABCMeta
 
-from skorch import NeuralNet
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.frozen import FrozenEstimator
+from skorch import NeuralNet
 
 PACKAGE = __name__.partition(".")[0]
 VERSION = "_sklatent_version"
@@ -61,7 +61,11 @@ def forget(estimator):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in a ``fit`` that has kept what it had learned until then."""
+    """Ctrl-C in the ``fit`` of an estimator that has kept what it had learned until then."""
+
+    def __init__(self, estimator):
+        super().__init__()
+        self.estimator = estimator
 
 
 @contextlib.contextmanager
@@ -72,10 +76,9 @@ def all_or_nothing(estimator, *, anew=True):
     restore = _snapshot(estimator)
     try:
         yield
-    except Interrupted:
-        raise
-    except BaseException:
-        restore()
+    except BaseException as error:
+        if getattr(error, "estimator", None) is not estimator:  # of an Interrupted
+            restore()
         raise
 
 

@@ -6,14 +6,16 @@ costs time on small nets: rows are fetched a batch at a time, and the loss is re
 
 import contextlib
 import math
+import threading
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, EpochTimer, LRScheduler
+from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler
 from skorch.helper import predefined_split
 
-from .callbacks import Progress, WarmUpCosine
+from .callbacks import Keyboard, Progress, StopTraining, WarmUpCosine, named
 
 # -- device and seeds ------------------------------------------------------------------------------------------
 
@@ -40,17 +42,22 @@ def place(module, device):
     return module.to(device)
 
 
+_one_at_a_time = threading.RLock()  # torch has one generator for all threads
+
+
 @contextlib.contextmanager
 def seeded(seed, device):
-    """Everything random inside depends on ``seed`` alone; torch's global generators are unmoved outside."""
-    devices = [device] if device.type == "cuda" else []
-    state = torch.mps.get_rng_state() if device.type == "mps" else None
-    with (
-        torch.random.fork_rng(devices=devices),
-        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
-    ):
+    """Everything random inside depends on ``seed`` alone; torch's global state is unmoved outside.
+
+    Modules draw from torch's global generators, so threads that train take turns here.
+    """
+    on_cuda, cudnn = device.type == "cuda", torch.backends.cudnn
+    with _one_at_a_time, torch.random.fork_rng(devices=[device] if on_cuda else []):
+        flags = cudnn.deterministic, cudnn.benchmark
+        state = torch.mps.get_rng_state() if device.type == "mps" else None
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed devices that are not in use
-        if device.type == "cuda":
+        if on_cuda:
+            cudnn.deterministic, cudnn.benchmark = True, False
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         elif device.type == "mps":
@@ -58,6 +65,8 @@ def seeded(seed, device):
         try:
             yield
         finally:
+            if on_cuda:
+                cudnn.deterministic, cudnn.benchmark = flags
             if state is not None:
                 torch.mps.set_rng_state(state)
 
@@ -116,10 +125,6 @@ class MeanRowLoss(torch.nn.Module):
         return row_losses.mean()
 
 
-class StopTraining(Exception):
-    """What a callback asks for by a KeyboardInterrupt, as opposed to a key that was pressed."""
-
-
 class RowNet(NeuralNet):
     """A skorch net for modules whose ``forward(x)``, or ``forward(x, target)``, gives the loss of each row."""
 
@@ -158,7 +163,19 @@ class RowNet(NeuralNet):
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as stop:
+            if self.keyboard_.pressed:
+                raise
             raise StopTraining from stop
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(self.history):
+            self.history[-1]["batches"].clear()  # a dict for each step would add up
+        super().on_epoch_begin(net, **kwargs)
+
+    def made_steps(self):
+        """Whether the training that was last begun came as far as a step."""
+        batches = self.history[0]["batches"] if len(self.history) else []
+        return len(self.history) > 1 or any("train_batch_size" in batch for batch in batches)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """As skorch's, but the loss stays on its device until the epoch is over, and must be finite."""
@@ -167,27 +184,30 @@ class RowNet(NeuralNet):
         total = torch.zeros((), device=self.device)
         n_rows = 0
         for batch in iterator:
+            self.history.new_batch()
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             total += step["loss"].detach() * len(batch[0])
             n_rows += len(batch[0])
+            self.history.record_batch(prefix + "_batch_size", len(batch[0]))
             self.notify("on_batch_end", batch=batch, training=training, **step)
         loss = total.item() / n_rows
         if not math.isfinite(loss):
             raise ValueError(
                 f"The {prefix} loss became {loss} in epoch {self.history[-1, 'epoch']}, so training was stopped and "
-                "the estimator is not fitted. Usual causes: a learning_rate that is too high (try a tenth of it), "
+                "its weights are not kept. Usual causes: a learning_rate that is too high (try a tenth of it), "
                 "features with extreme outliers (clip or transform them), or a variance floor that is too low."
             )
+        best = min((epoch.get(prefix + "_loss", math.inf) for epoch in self.history), default=math.inf)
         self.history.record(prefix + "_loss", loss)
+        self.history.record(prefix + "_loss_best", loss < best)
+        self.history.record(prefix + "_batch_count", len(iterator))
 
 
-def make_net(
-    module, device, *, batch_size, learning_rate, weight_decay, precision="float32", compile=False, rates=None
-):
+def make_net(module, device, *, batch_size, learning_rate, weight_decay, precision="float32", compile=False, parts=()):
     """An initialised skorch net around a module; its optimizer lives as long as the net does.
 
-    ``rates`` maps patterns of parameter names to what their learning rate is multiplied by.
+    ``parts`` are patterns of parameter names, for each a group of the optimizer; one more group has the rest.
     """
     module = place(module, device)
     if compile:
@@ -198,7 +218,7 @@ def make_net(
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=weight_decay,
         optimizer__fused=device.type in ("cpu", "cuda"),
-        optimizer__param_groups=[(pattern, {"rate": rate}) for pattern, rate in (rates or {}).items()],
+        optimizer__param_groups=[(pattern, {}) for pattern in parts],
         lr=learning_rate,
         batch_size=batch_size,
         iterator_train=Batches,
@@ -211,46 +231,80 @@ def make_net(
     ).initialize()
 
 
-def train(net, rows, seed, *, n_epochs, valid=None, patience=None, tol=0.0, schedule=True, callbacks=(), verbose=0):
-    """Train in place on ``rows``. The loss of the rows ``valid`` ends training and picks the weights.
+# -- training ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What one training is.
+
+    Parameters
+    ----------
+    rows : Rows
+    n_epochs : int
+    learning_rates : sequence of float
+        One for each group of the optimizer's parameters.
+    held_out : Rows or None
+        Rows whose loss ends training, and picks the weights.
+    patience, tol : int, float
+        Epochs without a fall of that loss by ``tol`` after which it ends.
+    callbacks : sequence of skorch callbacks
+    scheduled : bool
+        Whether the rates rise and fall, unless a callback schedules them.
+    """
+
+    rows: Rows
+    n_epochs: int
+    learning_rates: tuple
+    held_out: Rows | None = None
+    patience: int = 10
+    tol: float = 0.0
+    callbacks: tuple = ()
+    scheduled: bool = True
+
+    def all_callbacks(self, net, verbose):
+        """Those that were given, and after them what the phase itself asks for."""
+        ours = []
+        if self.held_out is not None:
+            options = {"threshold_mode": "abs", "load_best": True, "sink": _silent}
+            ours.append(EarlyStopping(patience=self.patience, threshold=self.tol, **options))
+        given = [named(i, callback) for i, callback in enumerate(self.callbacks)]
+        if self.scheduled and not any(isinstance(callback, LRScheduler) for _, callback in given):
+            n_steps = self.n_epochs * math.ceil(len(self.rows) / net.batch_size)
+            ours.append(WarmUpCosine(n_steps, self.learning_rates))
+        if verbose:
+            ours.append(Progress())
+        return [*given, *(named(len(given) + i, callback) for i, callback in enumerate(ours))]
+
+
+def train(net, phase, seed, *, verbose=0):
+    """Train the net in place.
 
     Raises ValueError if the loss stops being finite. A callback may end training as skorch's do, by a
-    KeyboardInterrupt; one that comes from the keyboard passes through.
+    KeyboardInterrupt; one that comes from the keyboard passes through, once the best weights so far are in place.
     """
-    net.set_params(train_split=None, max_epochs=n_epochs)
-    ours = []
-    if valid is not None:
-        net.set_params(train_split=predefined_split(valid))
-        options = {"threshold_mode": "abs", "load_best": True, "sink": _silent}
-        ours.append(EarlyStopping(patience=patience, threshold=tol, **options))
-    if schedule and not any(isinstance(_named(0, callback)[1], LRScheduler) for callback in callbacks):
-        ours.append(WarmUpCosine(n_epochs * math.ceil(len(rows) / net.batch_size)))
-    if verbose:
-        ours.append(Progress())
-    for group in net.optimizer_.param_groups:  # a schedule that ran before has left its rates here
-        group["lr"] = net.lr * group.get("rate", 1.0)
+    split = None if phase.held_out is None else predefined_split(phase.held_out)
+    net.set_params(train_split=split, max_epochs=phase.n_epochs)
+    net.verbose = 1  # a PrintLog of the user's prints
+    for group, rate in zip(net.optimizer_.param_groups, phase.learning_rates, strict=True):
+        group["lr"] = rate  # a schedule that ran before has left its own
         group.pop("initial_lr", None)
     net.initialize_history()  # or skorch's LRScheduler would go on with the schedule of an earlier call
-    net.callbacks = [_named(i, callback) for i, callback in enumerate([*callbacks, *ours])]
+    net.callbacks = phase.all_callbacks(net, verbose)
     net.initialize_callbacks()
-    with seeded(seed, torch.device(net.device)):
-        _fit_loop(net, rows)
-    net.train_split = None  # it holds the rows
-    net.callbacks_ = net.callbacks_[: 1 + len(callbacks)]  # the timer and those given; ours hold copies of weights
-    net.callbacks = net.callbacks[: len(callbacks)]
-    net.module_.eval()
+    try:
+        with Keyboard() as net.keyboard_, seeded(seed, torch.device(net.device)):
+            _loop(net, phase.rows)
+    finally:
+        n_given = len(phase.callbacks)
+        net.train_split, net.keyboard_, net.verbose = None, None, 0  # the first holds the rows
+        net.callbacks_ = net.callbacks_[: 1 + n_given]  # the timer and those given; ours hold copies of weights
+        net.callbacks = net.callbacks[:n_given]
+        net.module_.eval()
     return net
 
 
-def _named(i, callback):
-    """skorch's pair of a name and a callback; a user may give either."""
-    name, callback = callback if isinstance(callback, tuple) and len(callback) == 2 else (f"callback{i}", callback)
-    if not isinstance(callback, Callback):
-        raise TypeError(f"callbacks must hold skorch callbacks, or pairs (name, callback), but has {callback!r}.")
-    return name, callback
-
-
-def _fit_loop(net, rows):
+def _loop(net, rows):
     """``net.partial_fit``, but for a key that was pressed."""
     with contextlib.suppress(StopTraining):  # asked for by a callback
         net.notify("on_train_begin", X=rows, y=None)
@@ -274,14 +328,14 @@ def inference_rows(n_features, device):
     return int(2 ** np.clip(round(math.log2(budget / n_features)), 4, 8 if device.type == "cpu" else 12))
 
 
-def apply(net, function, X):
+def apply(net, function, X, n_features=None):
     """``function`` of the rows of X, batch by batch, as a numpy array.
 
     Every batch is padded to the same shape, so that a row's result does not depend, not even in the last bit, on
-    how many rows come with it.
+    how many rows come with it. ``n_features`` is the width of the rows that memory is for; None is that of X.
     """
     device = torch.device(net.device)
-    n_rows = inference_rows(X.shape[1], device)
+    n_rows = inference_rows(n_features or X.shape[1], device)
     parts = []
     net.module_.eval()
     with torch.inference_mode():
@@ -308,8 +362,10 @@ def complete(net, X, missing, n_proposals, seed):
     net.module_.eval()
     with torch.inference_mode():
         for start in range(0, len(X), chunk):
-            rows, gaps = (torch.from_numpy(a[start : start + chunk]).to(device) for a in (known, missing))
-            parts.append([part.cpu().numpy() for part in net.module_.complete(rows, ~gaps, n_proposals, random)])
+            rows, gaps = (torch.from_numpy(a[start : start + chunk]) for a in (known, missing))
+            rows = rows.float() if device.type == "mps" else rows
+            drawn = net.module_.complete(rows.to(device), ~gaps.to(device), n_proposals, random)
+            parts.append([part.cpu().numpy() for part in drawn])
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 

@@ -4,12 +4,10 @@ import math
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from .likelihoods import cell_sums
+from .layers import cell_sums, exact_sum
+from .likelihoods import GreyBernoulli, SquaredError, bounded
 
-LOG_2PI = math.log(2 * math.pi)
-LOG_VARIANCE_MAX = 10.0  # of codes and of features, in scaled units: keeps exp finite in a diverging fit
 CODE_VARIANCE_FLOOR = 1e-4
 CHUNK = 2**14  # features decoded at once per row; fixed, so that a row's sum has one order in any batch
 
@@ -17,13 +15,13 @@ CHUNK = 2**14  # features decoded at once per row; fixed, so that a row's sum ha
 class _Coder(nn.Module):
     """Rows to and from what the encoder and decoder see."""
 
-    def __init__(self, scaling, encoder, decoder, input_shape, corruption=None):
+    def __init__(self, scaling, encoder, decoder, input_shape, likelihood, corruption=None):
         super().__init__()
         self.scaling, self.encoder, self.decoder = scaling, encoder, decoder
-        self.input_shape, self.corruption = tuple(input_shape), corruption
+        self.input_shape, self.likelihood, self.corruption = tuple(input_shape), likelihood, corruption
 
     def _scaled(self, x):  # (n, d) raw -> (n, d) in the network's dtype; centred first, then cast
-        return self.scaling(x).to(next(self.encoder.parameters()).dtype)
+        return self.scaling.scaled(x).to(next(self.encoder.parameters()).dtype)
 
     def inside(self, x):  # (n, d) raw -> (n, *input_shape): what the encoder sees when nothing is corrupted
         return self._inside(self._scaled(x))
@@ -40,9 +38,9 @@ class _Coder(nn.Module):
             inside = self.corruption(inside)
         return self.encoder(inside).to(u.dtype)
 
-    def _decoded(self, z):  # (..., k) -> (..., features)
+    def _params(self, z):  # (..., k) -> (..., d, P), what the likelihood takes
         out = self.decoder(z.flatten(0, -2)).flatten(1).to(z.dtype)
-        return out.unflatten(0, z.shape[:-1])
+        return out.view(*z.shape[:-1], self.likelihood.n_params, -1).transpose(-1, -2)
 
 
 class Autoencoder(_Coder):
@@ -57,57 +55,56 @@ class Autoencoder(_Coder):
     encoder, decoder : Module
         (n, \*input_shape) -> (n, k) and back.
     input_shape : tuple of int
-    loss : {"squared_error", "binary_cross_entropy"}
     corruption : callable or None
         In training the encoder sees the corrupted row; the clean row stays the target.
+    loss : {"squared_error", "binary_cross_entropy"}
     """
 
     def __init__(self, scaling, encoder, decoder, input_shape, corruption=None, loss="squared_error"):
-        super().__init__(scaling, encoder, decoder, input_shape, corruption)
-        self.loss = loss
+        likelihood = GreyBernoulli() if loss == "binary_cross_entropy" else SquaredError()
+        super().__init__(scaling, encoder, decoder, input_shape, likelihood, corruption)
 
     def forward(self, x):  # (n, d) -> (n,)
         u = self._scaled(x)
-        out = self._decoded(self._encoded(u))
-        if self.loss == "binary_cross_entropy":
-            return -_bernoulli(u, out).sum(1)
-        return (out - u).square().sum(1)
+        return -self.likelihood.log_prob(self._params(self._encoded(u)), u).sum(1)
 
     def encode(self, x):  # (n, d) -> (n, k)
         return self._encoded(self._scaled(x))
 
     def decode(self, z):  # (n, k) -> (n, d) in the units of x
-        out = self._decoded(z)
-        return self.scaling.inverse(out.sigmoid() if self.loss == "binary_cross_entropy" else out)
+        return self.scaling.inverse(self.likelihood.mean(self._params(z)))
 
 
 class VAE(_Coder):
-    r"""Variational autoencoder with diagonal Gaussians.
+    r"""Variational autoencoder whose code is a diagonal Gaussian.
 
     .. math::
         p(z) = N(0, I), \quad q(z|x) = N(m(x), \mathrm{diag}\, s^2(x)), \quad
-        p(x|z) = N(\mu(z), \mathrm{diag}\, \sigma^2(z)) \text{ or Bernoulli}
+        p(x|z) = \prod_i p(x_i | \mathrm{decoder}_i(z))
 
-    Log-densities are in nats and in the units of x. The Bernoulli sees values scaled to [0, 1]; where they are not
-    all 0 or 1 it gives a cross-entropy that is no probability.
+    Log-densities are in nats and in the units of x; of levels they are divided by the width of a bin, as those of
+    ``AutoregressiveModel``.
 
     Parameters
     ----------
-    scaling : Affine
+    scaling : Reals
+        What the encoder sees, and the likelihood too unless there are ``levels``.
     encoder : Module
         (n, \*input_shape) -> (n, 2k): mean and log variance, before the bounds.
     decoder : Module
-        (n, k) -> twice the features, mean and log variance (twice the channels of an image), or their logits.
+        (n, k) -> ``likelihood.n_params`` times the features (channels of an image).
     input_shape : tuple of int
-    likelihood : {"gaussian", "bernoulli"}
+    likelihood : object
+        What the decoder's output means; see ``likelihoods``.
+    n_latent : int
+        k.
+    levels : Levels or None
+        Of a likelihood over levels.
     beta : float
         Weight of the KL term in the loss; log_prob has no part in it.
     free_bits : float
         In training a unit whose mean KL over the batch is below this many nats pays exactly this, so has no
         reason to collapse.
-    variance_floor : float
-        Lower bound of sigma^2, in scaled units: a constant feature would drive it to 0, and the density to
-        infinity.
     corruption : callable or None
         In training the encoder sees the corrupted row; the likelihood is that of the clean row.
 
@@ -118,24 +115,18 @@ class VAE(_Coder):
     Y. Burda, R. Grosse, R. Salakhutdinov, "Importance weighted autoencoders", 2016 (log_prob).
     """
 
-    _n_params = 1  # what CHUNK counts for a feature
-
     def __init__(
-        self,
-        scaling,
-        encoder,
-        decoder,
-        input_shape,
-        corruption=None,
-        likelihood="gaussian",
-        beta=1.0,
+        self, scaling, encoder, decoder, input_shape, likelihood, n_latent, *, levels=None, corruption=None, beta=1.0,
         free_bits=0.0,
-        variance_floor=1e-3,
-    ):
-        super().__init__(scaling, encoder, decoder, input_shape, corruption)
-        self.likelihood, self.beta, self.free_bits = likelihood, beta, free_bits
-        self.variance_floor = variance_floor
+    ):  # fmt: skip
+        super().__init__(scaling, encoder, decoder, input_shape, likelihood, corruption)
+        self.levels, self.n_latent, self.beta, self.free_bits = levels, n_latent, beta, free_bits
         self.kl_weight = 1.0  # a warm-up raises it to 1 during training; evaluation does not look at it
+
+    @property
+    def values(self):
+        """What stands between raw values and those of the likelihood."""
+        return self.scaling if self.levels is None else self.levels
 
     def forward(self, x):  # (n, d) -> (n,): minus the ELBO from one draw, the KL in closed form
         u = self._scaled(x)
@@ -145,7 +136,8 @@ class VAE(_Coder):
         if self.training:
             weight = weight * self.kl_weight
             kl = torch.where(kl.mean(0) >= self.free_bits, kl, self.free_bits)
-        return weight * kl.sum(1) - self._log_likelihood(self._target(x, u), z)
+        log_p = self._log_likelihood_map(self._target(x, u), z).sum(-1)
+        return weight * kl.sum(1) - (log_p - self._log_unit().to(log_p.dtype))
 
     def encode(self, x):  # (n, d) -> (n, k): the posterior mean
         return self._posterior(self._scaled(x))[0]
@@ -154,7 +146,7 @@ class VAE(_Coder):
         return self.encoder(inside).chunk(2, 1)[0]
 
     def decode(self, z):  # (n, k) -> (n, d): the mean of p(x|z), in the units of x
-        return self.scaling.inverse(self._likelihood_parameters(z)[0])
+        return self.values.centre(self.likelihood.mean(self._params(z), self.values.limits()))
 
     def kl_per_unit(self, x):  # (n, d) -> (n, k) nats
         return _kl(*self._posterior(self._scaled(x)))
@@ -168,12 +160,12 @@ class VAE(_Coder):
         u = self._scaled(x)
         mean, log_variance = self._posterior(u)
         deviation = (0.5 * log_variance).exp()
-        noise, target = noise.to(u.dtype), self._target(x, u)
-        total = u.new_full((len(u),), -torch.inf)
-        for draws in noise.split(min(64, max(1, CHUNK // (u.shape[1] * self._n_params)))):
+        noise, target, total = noise.to(u.dtype), self._target(x, u), torch.tensor(-torch.inf, device=u.device)
+        n_numbers = u.shape[1] * max(1, self.likelihood.n_params // 8)  # of a row, decoded
+        for draws in noise.split(min(64, max(1, CHUNK // n_numbers))):
             z = mean + deviation * draws.unsqueeze(1)  # (s, n, k)
             # the normalisers of p(z) and q(z|x) cancel, but for the standard deviations
-            prior_to_posterior = 0.5 * (draws.square().unsqueeze(1) + log_variance - z.square()).sum(2)
+            prior_to_posterior = 0.5 * exact_sum(draws.square().unsqueeze(1) + log_variance - z.square())
             log_weight = self._log_likelihood(target, z) + prior_to_posterior  # (s, n)
             total = torch.logaddexp(total, log_weight.logsumexp(0))
         return total - math.log(len(noise))
@@ -216,122 +208,35 @@ class VAE(_Coder):
     def _bound(self, target, mean, log_variance, noise):
         """The evidence lower bound, its expectation over q by the draws of ``noise``."""
         z = mean + (0.5 * log_variance).exp() * noise.unsqueeze(1)  # (S, n, k)
-        return self._log_likelihood(target, z).mean(0) - _kl(mean, log_variance).sum(1)
+        return self._log_likelihood(target, z).mean(0) - exact_sum(_kl(mean, log_variance))
 
     def sample(self, n, generator=None):  # -> (n, d) in the units of x
-        one = next(self.encoder.parameters())
-        n_latent = self._posterior(one.new_zeros(1, math.prod(self.input_shape)))[0].shape[1]
-        return self._drawn(_normal((n, n_latent), one, generator), generator)
-
-    def _drawn(self, z, generator):  # (n, k) -> (n, d), a draw from p(x|z)
-        mean, log_variance = self._likelihood_parameters(z)
-        if self.likelihood == "bernoulli":
-            u = torch.rand(mean.shape, generator=generator, device=z.device, dtype=z.dtype) < mean
-        else:
-            u = mean + (0.5 * log_variance).exp() * _normal(mean.shape, z, generator)
-        return self.scaling.inverse(u)
+        one = next(self.decoder.parameters())
+        z = torch.randn((n, self.n_latent), generator=generator, device=one.device, dtype=one.dtype)
+        drawn = self.likelihood.draw(self._params(z), generator, self.values.limits())
+        return self.values.values(drawn, generator)
 
     def _target(self, x, u):
-        """What ``_log_likelihood`` takes of the raw row and the scaled one."""
-        return u
+        """Of the raw row and the scaled one, the values that the likelihood takes, and how far outside they are."""
+        return (u, u.new_zeros(())) if self.levels is None else self.levels(x)
 
     def _posterior(self, u):
         mean, log_variance = self._encoded(u).chunk(2, 1)
-        return mean, _bounded(log_variance, CODE_VARIANCE_FLOOR)
-
-    def _likelihood_parameters(self, z):  # (..., k) -> mean (..., d), log variance (..., d) or None
-        out = self._decoded(z)
-        if self.likelihood == "bernoulli":
-            return out.sigmoid(), None
-        mean, log_variance = out.chunk(2, -1)
-        if not self.training:
-            # No row inside the range loses by this, and a row outside it falls with its distance.
-            mean = self.scaling.inside(mean)
-        return mean, _bounded(log_variance, self.variance_floor)
+        return mean, bounded(log_variance, CODE_VARIANCE_FLOOR)
 
     def _log_likelihood(self, target, z):  # target of n rows, (..., n, k) -> (..., n)
-        log_p = self._log_likelihood_map(target, z).sum(-1)
-        return log_p - self._log_unit().to(log_p.dtype)
+        return exact_sum(self._log_likelihood_map(target, z)) - self._log_unit()
 
-    def _log_likelihood_map(self, u, z):  # (n, d), (..., n, k) -> (..., n, d), in scaled units
-        if self.likelihood == "bernoulli":
-            return _bernoulli(u, self._decoded(z))
-        mean, log_variance = self._likelihood_parameters(z)
-        return -0.5 * ((u - mean).square() * (-log_variance).exp() + log_variance + LOG_2PI)
-
-    def _log_unit(self):
-        """What a log-density pays for the units of x."""
-        return self.scaling.log_scale() if self.likelihood == "gaussian" else self.scaling.scale.new_zeros(())
-
-
-class LevelsVAE(VAE):
-    r"""Variational autoencoder of levels: p(x|z) is a distribution over the bins of each feature.
-
-    The encoder sees the scaled row; the decoder gives the parameters of the likelihood. Log-probabilities are divided
-    by the width of a bin, as those of ``AutoregressiveModel``.
-
-    Parameters
-    ----------
-    levels : Levels
-    likelihood : object
-        What the decoder's output means: ``Categorical`` or ``DiscretizedLogisticMixture``.
-    scaling, encoder, decoder, input_shape, corruption, \**options
-        As for ``VAE``; the decoder gives ``likelihood.n_params`` times the features (channels).
-    """
-
-    def __init__(self, levels, likelihood, *coder, **options):
-        super().__init__(*coder, likelihood=likelihood, **options)
-        self.levels = levels
-        self._n_params = max(1, likelihood.n_params // 8)
-
-    def decode(self, z):  # (n, k) -> (n, d): the mean of p(x|z), in the units of x
-        params, last = self._params(z), self.levels.last()
-        inside, mean = params.new_zeros(params.shape[:-1]), 0.0
-        for level in range(self.levels.n_levels):
-            which = torch.full_like(inside, level, dtype=torch.int64)
-            p = self.likelihood.log_prob(params, which, inside, last).exp()
-            mean = mean + (p if last is None else p.where(which <= last, 0)) * self.levels.middle(level)
-        return mean
-
-    def _drawn(self, z, generator):
-        params, last = self._params(z), self.levels.last()
-        last = None if last is None else last.repeat(len(z))
-        levels = self.likelihood.draw(params.flatten(0, 1), generator, last)
-        return self.levels.values(levels.view(len(z), -1), generator)
-
-    def _target(self, x, u):
-        return self.levels(x)
-
-    def _params(self, z):  # (..., k) -> (..., d, n_params)
-        return self._decoded(z).unflatten(-1, (self.likelihood.n_params, -1)).transpose(-1, -2)
-
-    def _log_likelihood_map(self, target, z):  # levels and beyond, both (n, d); (..., n, k) -> (..., n, d)
+    def _log_likelihood_map(self, target, z):  # two of (n, d), (..., n, k) -> (..., n, d), in scaled units
         params = self._params(z)
-        levels, beyond = (part.expand(params.shape[:-1]) for part in target)
-        return self.likelihood.log_prob(params, levels, beyond, self.levels.last())
+        values, beyond = (part.expand(params.shape[:-1]) for part in target)
+        return self.likelihood.log_prob(params, values, beyond, self.values.limits())
 
     def _log_unit(self):
-        return self.levels.log_width().sum()
-
-
-def _bounded(log_variance, floor):
-    """Bend smoothly into (log floor, LOG_VARIANCE_MAX); well inside, the identity."""
-    low = math.log(floor)
-    below = LOG_VARIANCE_MAX - F.softplus(LOG_VARIANCE_MAX - log_variance)
-    return low + F.softplus(below - low)
+        """What the log-density of a row pays for the units of x."""
+        return self.values.log_width().sum()
 
 
 def _kl(mean, log_variance):
     """KL from N(mean, variance) to N(0, 1), per unit, in nats."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
-
-
-def _bernoulli(u, logits):
-    """log p per feature. Outside [0, 1] it would be linear in u and could rise; there it falls with u^2."""
-    inside = u.clamp(0, 1)
-    cross_entropy = F.softplus(logits) - inside * logits
-    return -cross_entropy - (u - inside).square()
-
-
-def _normal(shape, like, generator):
-    return torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)

@@ -21,6 +21,8 @@ is called levels here are the scaled values themselves.
 import torch
 from torch import nn
 
+from .layers import exact_sum
+
 
 class AutoregressiveModel(nn.Module):
     """log p(x) = sum_i log p(level_i | levels before i) - log width_i, in nats.
@@ -42,15 +44,15 @@ class AutoregressiveModel(nn.Module):
     def log_prob_map(self, x):  # (n, d) raw -> (n, d)
         """What each feature adds to the log-density of its row, in nats."""
         levels, beyond = self.levels(x)
-        log_p = self.likelihood.log_prob(self.core(levels), levels, beyond, self.levels.last())
+        log_p = self.likelihood.log_prob(self.core(levels), levels, beyond, self.levels.limits())
         return log_p - self.levels.log_width()
 
     def log_prob(self, x):  # (n, d) raw -> (n,)
-        return self.log_prob_map(x).sum(1)
+        return exact_sum(self.log_prob_map(x))
 
     def forward(self, x):
         """The loss of each row: its negative log-density in nats."""
-        return -self.log_prob(x)
+        return -self.log_prob_map(x).sum(1)
 
     def features(self, x, layer):  # (n, d) raw -> (n, F)
         """The hidden activations of one of the core's layers, pooled: what a linear probe of a density sees.
@@ -91,10 +93,10 @@ class AutoregressiveModel(nn.Module):
         """
         levels, log_weight = levels.clone(), self.levels.log_width().new_zeros(len(levels))
         any_given = given.any(0).tolist()
-        steps, chosen, last = self.core.steps(len(levels)), None, self.levels.last()
+        steps, chosen, limits = self.core.steps(len(levels)), None, self.levels.limits()
         for feature in self.core.order:
             params = steps.send(chosen)
-            limit = None if last is None else last[feature]
+            limit = None if limits is None else limits[..., feature]
             chosen = self.likelihood.draw(params, generator, limit)
             if any_given[feature]:
                 known = given[:, feature]

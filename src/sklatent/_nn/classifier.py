@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from .scaling import _wide
+from .scaling import wide
 
 PROBE = 0.01  # length of the step by which the power method looks around, as a share of the distance between rows
 
@@ -46,7 +46,7 @@ class Classifier(nn.Module):
             return self._cross_entropy(x, target)
         change = self._adversarial_change(x) if self.vat else 0.0
         if self.mixup:
-            x, target = self._mixed(_wide(x), target)
+            x, target = self._mixed(wide(x), target)
         return self._cross_entropy(x, target) + change
 
     def log_proba(self, x):  # (n, d) -> (n, C)

@@ -153,6 +153,11 @@ def make_corruption(corruption, image_shape=None, parameter="corruption"):
                 f"{parameter}={name!r} warps images, but image_shape is None. Pass the (channels, height, width) "
                 f"that the rows were flattened from, or use {parameter}='swap'."
             )
+        if name in ("affine", "elastic") and 1 in image_shape[1:]:
+            raise ValueError(
+                f"{parameter}={name!r} warps images in both directions, but image_shape={tuple(image_shape)} is one "
+                f"pixel wide: a series, of which next to nothing would be left. Use {parameter}='noise' or 'mask'."
+            )
         steps.append(CORRUPTIONS[name](*_strength(name, corruption, parameter)))
     return steps[0] if len(steps) == 1 else Chain(steps)
 

@@ -1,15 +1,16 @@
-"""What the output of an autoregressive core means: the conditional distribution of one feature.
+"""What the output of a decoder or an autoregressive core means: the distribution of one feature.
 
-A likelihood has ``n_params`` (P), the numbers that a core gives for each feature, and
+A likelihood has ``n_params`` (P), the numbers that the net gives for each feature, and
 
 - ``log_prob(params, values, beyond)``: (..., P), (...), (...) -> (...), in nats. ``values`` are levels, or scaled
   real values. ``beyond`` is how far outside the fitted levels the raw value was: where it is positive the result is
   lower than at any level, finite, and lower the farther out;
-- ``draw(params, generator)``: (n, P) -> (n,) values.
+- ``mean(params)`` and ``draw(params, generator)``: (..., P) -> (...) values.
 
-Both take ``last``, the last level that a feature has, where features differ in it, else None.
+All take ``limits``, what the ``scaling`` says of the range of each feature: the last level that it has, (...), where
+features differ in it; the lowest and the highest scaled value, (2, ...); or None.
 
-Parameters near zero, as untrained cores give them, mean a broad distribution over what the values span.
+Parameters near zero, as untrained nets give them, mean a broad distribution over what the values span.
 """
 
 import math
@@ -17,23 +18,27 @@ import math
 import torch
 import torch.nn.functional as F
 
+from .layers import at_least_float32, widest
 
-def _at_least_float32(x):
-    """Mixed precision ends here: log-densities are sums of many terms and differences of close ones."""
-    return x.float() if x.dtype.itemsize < 4 else x
-
-
-def cell_sums(maps, image_shape, n_along=7):  # (n, d) -> (n, cells)
-    """Sums over the channels and over square cells of pixels, as small as ``n_along`` of them along a side allow."""
-    height, width = image_shape[1:]
-    maps = maps.unflatten(1, image_shape).sum(1, keepdim=True)
-    size = math.ceil(max(height, width) / n_along)
-    return F.avg_pool2d(maps, size, ceil_mode=True, divisor_override=1).flatten(1)
+LOG_2PI = math.log(2 * math.pi)
+LOG_VARIANCE_MAX = 10.0  # in scaled units: keeps exp finite in a diverging fit
 
 
-def _pick(log_weights, generator, *params):  # (n, K), ..., (n, K)s -> (n,)s
-    """Draw one component of each row's mixture; its parameters."""
-    chosen = torch.multinomial(log_weights.exp(), 1, generator=generator)
+def bounded(log_variance, floor):
+    """Bend smoothly into (log floor, LOG_VARIANCE_MAX); well inside, the identity."""
+    low = math.log(floor)
+    below = LOG_VARIANCE_MAX - F.softplus(LOG_VARIANCE_MAX - log_variance)
+    return low + F.softplus(below - low)
+
+
+def _chosen(probabilities, generator):  # (..., K) -> (...) int64
+    flat = torch.multinomial(probabilities.flatten(0, -2), 1, generator=generator)
+    return flat.view(probabilities.shape[:-1])
+
+
+def _pick(log_weights, generator, *params):  # (..., K)s -> (...)s
+    """Draw one component of each mixture; its parameters."""
+    chosen = _chosen(log_weights.exp(), generator).unsqueeze(-1)
     return [param.gather(-1, chosen).squeeze(-1) for param in params]
 
 
@@ -44,22 +49,35 @@ def _without(every, last, value):
     return every.masked_fill(torch.arange(every.shape[-1], device=every.device) > last.unsqueeze(-1), value)
 
 
-class Categorical:
+class _OfLevels:
+    """Base of distributions over ``n_levels`` levels."""
+
+    def mean(self, params, limits=None):  # (..., P) -> (...)
+        """The expected level."""
+        inside = params.new_zeros(params.shape[:-1])
+        expected = inside.to(widest(params.device))
+        for level in range(1, self.n_levels):
+            which = torch.full_like(inside, level, dtype=torch.int64)
+            p = self.log_prob(params, which, inside, limits).exp()
+            expected += level * (p if limits is None else p.where(which <= limits, 0))
+        return expected
+
+
+class Categorical(_OfLevels):
     """Any distribution over the levels: p(level) = softmax(params)[level]."""
 
     def __init__(self, n_levels):
-        self.n_params = n_levels
+        self.n_levels = self.n_params = n_levels
 
-    def log_prob(self, params, levels, beyond, last=None):  # (..., P), (...), (...) -> (...)
+    def log_prob(self, params, levels, beyond, limits=None):  # (..., P), (...), (...) -> (...)
         """Log-probability of the levels in nats; where ``beyond`` > 0, that of the least likely less ``beyond``."""
-        every = _without(_at_least_float32(params), last, -torch.inf).log_softmax(-1)
+        every = _without(at_least_float32(params), limits, -torch.inf).log_softmax(-1)
         at_level = every.gather(-1, levels.unsqueeze(-1)).squeeze(-1)
-        least = _without(every, last, torch.inf).amin(-1)
+        least = _without(every, limits, torch.inf).amin(-1)
         return torch.where(beyond > 0, least - beyond.to(every.dtype), at_level)
 
-    def draw(self, params, generator=None, last=None):  # (n, P) -> (n,) int64
-        params = _without(params, last, -torch.inf)
-        return torch.multinomial(params.softmax(-1), 1, generator=generator).squeeze(-1)
+    def draw(self, params, generator=None, limits=None):  # (..., P) -> (...) int64
+        return _chosen(_without(params, limits, -torch.inf).softmax(-1), generator)
 
 
 class Bernoulli:
@@ -67,17 +85,17 @@ class Bernoulli:
 
     n_params = 1
 
-    def log_prob(self, params, levels, beyond, last=None):  # (..., 1), (...), (...) -> (...)
+    def log_prob(self, params, levels, beyond, limits=None):  # (..., 1), (...), (...) -> (...)
         """Log-probability of the levels in nats; where ``beyond`` > 0, that of the less likely less ``beyond``."""
-        logit = _at_least_float32(params).squeeze(-1)
+        logit = at_least_float32(params).squeeze(-1)
         at_level = F.logsigmoid(torch.where(levels > 0, logit, -logit))
         return torch.where(beyond > 0, F.logsigmoid(-logit.abs()) - beyond.to(logit.dtype), at_level)
 
-    def draw(self, params, generator=None, last=None):  # (n, 1) -> (n,) int64
+    def draw(self, params, generator=None, limits=None):  # (..., 1) -> (...) int64
         return torch.bernoulli(params.squeeze(-1).sigmoid(), generator=generator).long()
 
 
-class DiscretizedLogisticMixture:
+class DiscretizedLogisticMixture(_OfLevels):
     """Ordered levels: what a mixture of logistic distributions puts between the edges of a level.
 
     p(level) = sum_k w_k [F((x + r - m_k) / s_k) - F((x - r - m_k) / s_k)], where F(z) = 1 / (1 + exp(-z)), the
@@ -108,16 +126,16 @@ class DiscretizedLogisticMixture:
     def _components(self, params):
         """Log-weights, locations and log-scales; zeros mean K logistics side by side, over all of [-1, 1]."""
         k = self.n_mixtures
-        weight, location, log_scale = _at_least_float32(params).split(k, -1)
+        weight, location, log_scale = at_least_float32(params).split(k, -1)
         start = (2 * torch.arange(k, device=location.device, dtype=location.dtype) + 1) / k - 1
         least = math.log(self.gap / 32)
         log_scale = least + F.softplus(log_scale - math.log(k) - least)
         return weight.log_softmax(-1), location + start, log_scale.clamp(max=20)  # wider would be all the same
 
-    def log_prob(self, params, levels, beyond, last=None):  # (..., P), (...), (...) -> (...)
+    def log_prob(self, params, levels, beyond, limits=None):  # (..., P), (...), (...) -> (...)
         """Log-probability of the levels in nats; where ``beyond`` > 0, less than that of any level by ``beyond``."""
         weight, location, log_scale = self._components(params)
-        last = self.n_levels - 1 if last is None else last
+        last = self.n_levels - 1 if limits is None else limits
         first, last = (levels == 0).unsqueeze(-1), (levels == last).unsqueeze(-1)
         # x - m in scales, (..., K); the width of a level in scales does not depend on the level
         steep = (-log_scale).exp()
@@ -132,13 +150,75 @@ class DiscretizedLogisticMixture:
         least = (weight + far + between).logsumexp(-1) - math.log(2)
         return torch.where(beyond > 0, least - beyond.to(least.dtype), inside)
 
-    def draw(self, params, generator=None, last=None):  # (n, P) -> (n,) int64
+    def draw(self, params, generator=None, limits=None):  # (..., P) -> (...) int64
         weight, location, log_scale = self._components(params)
         location, log_scale = _pick(weight, generator, location, log_scale)
         u = torch.rand(location.shape, generator=generator, device=location.device, dtype=location.dtype)
         x = location + log_scale.exp() * u.logit()
         levels = ((x + 1) / self.gap).round().clamp(0, self.n_levels - 1).long()
-        return levels if last is None else levels.clamp(max=last)
+        return levels if limits is None else torch.minimum(levels, limits)
+
+
+class Gaussian:
+    """Real values, in scaled units: N(u; mean, variance), from a mean and a log variance.
+
+    Parameters
+    ----------
+    variance_floor : float
+        Least variance: a constant feature would drive it to 0, and the density to infinity.
+    """
+
+    n_params = 2
+
+    def __init__(self, variance_floor=1e-3):
+        self.variance_floor = variance_floor
+
+    def log_prob(self, params, u, beyond=None, limits=None):  # (..., 2), (...) -> (...)
+        """Log-density in nats per scaled unit."""
+        log_variance = bounded(params[..., 1], self.variance_floor)
+        squares = (u - self.mean(params, limits)).square()
+        return -0.5 * (squares * (-log_variance).exp() + log_variance + LOG_2PI)
+
+    def mean(self, params, limits=None):  # (..., 2) -> (...)
+        """Within the limits: no row inside the range loses by this, and a row outside it falls with its distance."""
+        mean = params[..., 0]
+        return mean if limits is None else mean.clamp(*limits.to(mean.dtype))
+
+    def draw(self, params, generator=None, limits=None):  # (..., 2) -> (...)
+        deviation = (0.5 * bounded(params[..., 1], self.variance_floor)).exp()
+        noise = torch.randn(deviation.shape, generator=generator, device=params.device, dtype=params.dtype)
+        return self.mean(params, limits) + deviation * noise
+
+
+class GreyBernoulli:
+    """Values in [0, 1] as shares of ones: u log p + (1 - u) log (1 - p), a probability only where u is 0 or 1."""
+
+    n_params = 1
+
+    def log_prob(self, params, u, beyond=None, limits=None):  # (..., 1), (...) -> (...)
+        """In nats. Outside [0, 1] it would be linear in u and could rise; there it falls with u^2."""
+        logits, inside = params.squeeze(-1), u.clamp(0, 1)
+        cross_entropy = F.softplus(logits) - inside * logits
+        return -cross_entropy - (u - inside).square()
+
+    def mean(self, params, limits=None):  # (..., 1) -> (...)
+        return params.squeeze(-1).sigmoid()
+
+    def draw(self, params, generator=None, limits=None):  # (..., 1) -> (...) 0 or 1
+        p = self.mean(params)
+        return (torch.rand(p.shape, generator=generator, device=p.device, dtype=p.dtype) < p).to(p.dtype)
+
+
+class SquaredError:
+    """Minus the squared distance from the value to the net's: no density, and so without a ``draw``."""
+
+    n_params = 1
+
+    def log_prob(self, params, u, beyond=None, limits=None):  # (..., 1), (...) -> (...)
+        return -(params.squeeze(-1) - u).square()
+
+    def mean(self, params, limits=None):  # (..., 1) -> (...)
+        return params.squeeze(-1)
 
 
 class GaussianMixture:
@@ -164,17 +244,17 @@ class GaussianMixture:
 
     def _components(self, params):
         """Log-weights, means and variances; zeros mean K normals that are about the standard normal together."""
-        weight, mean, log_sd = _at_least_float32(params).split(self.n_mixtures, -1)
+        weight, mean, log_sd = at_least_float32(params).split(self.n_mixtures, -1)
         variance = self.reg_covar + self.sd**2 * (2 * log_sd.clamp(max=20)).exp()
         return weight.log_softmax(-1), mean + mean.new_tensor(self.means), variance
 
-    def log_prob(self, params, u, beyond=None, last=None):  # (..., P), (...) -> (...)
+    def log_prob(self, params, u, beyond=None, limits=None):  # (..., P), (...) -> (...)
         """Log-density in nats per scaled unit; a density knows no range and no levels."""
         weight, mean, variance = self._components(params)
         squares = (u.to(mean.dtype).unsqueeze(-1) - mean).square() / variance
         return (weight - 0.5 * (squares + variance.log() + math.log(2 * math.pi))).logsumexp(-1)
 
-    def draw(self, params, generator=None, last=None):  # (n, P) -> (n,) float
+    def draw(self, params, generator=None, limits=None):  # (..., P) -> (...) float
         weight, mean, variance = self._components(params)
         mean, variance = _pick(weight, generator, mean, variance)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .pixelcnn import MaskedConv, _Head, pooled
+from .layers import Head, MaskedConv, pooled
 
 
 def _lstm(gates, cell):
@@ -267,7 +267,7 @@ class PixelRNN(nn.Module):
         self.lstms = nn.ModuleList(CELLS[cell]((height, width), joined, n_filters) for _ in range(n_layers))
         self.widen = nn.ModuleList(nn.Linear(n_filters, joined) for _ in range(n_layers))
         self.dropout = nn.Dropout(dropout)
-        self.heads = nn.ModuleList(_Head(joined, c, n_levels, n_params or n_levels) for c in range(channels))
+        self.heads = nn.ModuleList(Head(joined, c, n_levels, n_params or n_levels) for c in range(channels))
         self.place = nn.Parameter(torch.zeros(joined, height, width))  # where a pixel is
 
     def forward(self, levels):  # (n, d) -> (n, d, P)

@@ -1,7 +1,7 @@
 """What a network sees of a row: the raw batch is scaled or binned on its device, as part of the model.
 
 The parameters are buffers in float64: a feature whose values are 1e6 +- 1e-3 loses its signal when it is cast
-before it is centred. They come from the rows, not from training, so they are no part of the saved weights.
+before it is centred. They come from the rows, before any training, and are saved with the weights.
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch import nn
 FAR = 1e15  # in scaled units; beyond it a value is taken for FAR, so that squares stay finite in float32
 
 
-def _wide(x):
+def wide(x):
     """Keep float64 rows in float64 until they are centred; small integers are exact in float32."""
     if x.is_floating_point():
         return x
@@ -18,27 +18,19 @@ def _wide(x):
     return x.to(torch.float32 if exact else torch.float64)
 
 
-def fill(module, **values):
-    """Set buffers of a scaling module from numbers or arrays; returns the module."""
-    for name, value in values.items():
-        getattr(module, name).copy_(torch.tensor(value))  # as_tensor warns of arrays mapped read-only
-    return module
-
-
 class Affine(nn.Module):
     """Centre and scale, per feature (tables) or alike for all features (images).
 
-    u = (x - shift) / scale, so that log p(x) = log p(u) - sum log scale. ``lower`` and ``upper`` are the range
-    seen in ``fit``, in scaled units.
+    u = (x - shift) / scale. ``lower`` and ``upper`` are the range seen in ``fit``, in scaled units.
     """
 
     def __init__(self, n_features):
         super().__init__()
         for name, value in (("shift", 0.0), ("scale", 1.0), ("lower", -FAR), ("upper", FAR)):
-            self.register_buffer(name, torch.full((n_features,), value, dtype=torch.float64), persistent=False)
+            self.register_buffer(name, torch.full((n_features,), value, dtype=torch.float64))
 
-    def forward(self, x):  # (n, d) of any real dtype -> (n, d) floating
-        x = _wide(x)
+    def scaled(self, x):  # (n, d) of any real dtype -> (n, d) floating
+        x = wide(x)
         u = (x - self.shift.to(x.dtype)) / self.scale.to(x.dtype)
         return u.clamp(-FAR, FAR)
 
@@ -48,10 +40,6 @@ class Affine(nn.Module):
 
     def inverse(self, u):  # (n, d) -> (n, d) float64 (float32 where the device has no float64)
         return u.to(self.scale.dtype) * self.scale + self.shift
-
-    def log_scale(self):
-        """What a log-density pays for the change of units: the scalar sum of log scale."""
-        return self.scale.log().sum()
 
 
 class Levels(nn.Module):
@@ -68,12 +56,11 @@ class Levels(nn.Module):
         self.n_levels, self.whole, self.ragged = n_levels, whole, ragged
         upper = n_levels - 1.0 if whole else float(n_levels)  # the largest value inside; may differ by feature
         for name, value in (("lower", 0.0), ("width", 1.0), ("upper", upper)):
-            buffer = torch.full((n_features,), value, dtype=torch.float64)
-            self.register_buffer(name, buffer, persistent=False)
+            self.register_buffer(name, torch.full((n_features,), value, dtype=torch.float64))
 
     def forward(self, x):  # (n, d) of any real dtype -> levels (n, d) int64, beyond (n, d) float
         """``beyond`` is the distance outside the fitted range in bin widths, 0 for what lies inside."""
-        x = _wide(x)
+        x = wide(x)
         lower, width, upper = (buffer.to(x.dtype) for buffer in (self.lower, self.width, self.upper))
         beyond = ((lower - x).clamp(min=0) + (x - upper).clamp(min=0)) / width
         levels = ((x.clamp(lower, upper) - lower) / width).floor().clamp(max=self.n_levels - 1)
@@ -85,16 +72,21 @@ class Levels(nn.Module):
         within = self.width * torch.rand(levels.shape, generator=generator, device=device, dtype=dtype)
         return self.lower + levels.to(dtype) * self.width + (within.floor() if self.whole else within)
 
-    def middle(self, level):  # int -> (d,)
+    def centre(self, level):  # (..., d), whole or between -> (..., d)
         """The mean of what ``values`` draws for a level of each feature."""
         return self.lower + (level + 0.5) * self.width - (0.5 if self.whole else 0.0)
 
     def log_width(self):  # (d,)
         return self.width.log()
 
-    def last(self):
+    def limits(self):
         """The last level of each feature, (d,) int64; None if that is ``n_levels - 1`` for all."""
         return ((self.upper - self.lower) / self.width).floor().long() if self.ragged else None
+
+
+def make_levels(spec):
+    """Of the values that ``Levels`` takes, as a dict."""
+    return Levels(spec["n_features"], spec["n_levels"], whole=spec["whole"], ragged=spec["ragged"])
 
 
 class Reals(Affine):
@@ -113,7 +105,7 @@ class Reals(Affine):
         self.noise = noise
 
     def forward(self, x):  # (n, d) of any real dtype -> u (n, d), beyond (n, d) zeros
-        u = super().forward(x)
+        u = self.scaled(x)
         if self.training and self.noise:
             u = u + self.noise * torch.randn_like(u)
         return u, torch.zeros_like(u)
@@ -121,8 +113,19 @@ class Reals(Affine):
     def values(self, u, generator=None):  # (n, d) -> (n, d); as ``Levels.values``, but with nothing to draw
         return self.inverse(u)
 
+    def centre(self, u):  # (..., d) -> (..., d)
+        return self.inverse(u)
+
     def log_width(self):  # (d,)
         return self.scale.log()
 
-    def last(self):
-        return None
+    def limits(self):
+        """Out of training the range of each feature, (2, d), in scaled units."""
+        return None if self.training else torch.stack([self.lower, self.upper])
+
+
+class Shares(Reals):
+    """Values scaled to [0, 1] that stand for the probability of a 1: what is said of them is in no units of x."""
+
+    def log_width(self):  # (d,)
+        return torch.zeros_like(self.scale)

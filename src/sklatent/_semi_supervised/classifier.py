@@ -1,35 +1,26 @@
 """The classifier that fine-tunes an encoder, with the help of unlabelled rows."""
 
-import copy
 import math
-import warnings
-from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from .._autoencoders.base import CoderTransformer
-from .._bridge import training
 from .._bridge.base import DTYPES, TorchEstimator, fresh_seed
 from .._bridge.callbacks import Freeze, WeightAverage
 from .._bridge.docs import fill_doc
+from .._bridge.state import all_or_nothing, warn
+from .._bridge.training import Rows
 from .._nn.classifier import Classifier
-from .._nn.corruption import CORRUPTIONS, make_corruption
+from .._nn.corruption import CORRUPTIONS
 from .label_spreading import GraphLabelSpreading, compare_with_pca
 from .labels import UNLABELLED, MostLikelyClass, encode_labels
-from .recipes import epochs, recipe
-from .targets import (
-    class_weights,
-    one_hot,
-    pooled_with_linear,
-    pseudo_labels,
-    repeated,
-    with_labels_repeated,
-)
+from .recipes import recipe
+from .targets import class_weights, one_hot, pooled_with_linear, pseudo_labels
 
 
 @fill_doc
@@ -107,6 +98,10 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         ``{"codes": a, "pca": b}``: the share of the labels found when they are held out in turn and spread from the
         others, over the codes of ``encoder_`` and over those of a PCA, on up to 3,000 rows; None if a class has
         one label. ``fit`` warns where the codes do worse by more than chance.
+    augmentation_, vat_, n_rounds_ : dict, name or callable; float; int
+        What ``"auto"`` and None stood for.
+    steps_ : list of dict
+        What the net learned, in turn: ``learns`` ("labels" or "graph"), ``max_iter``, ``encoder_learning_rate``.
     {attributes}
 
     See Also
@@ -145,6 +140,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
     True
     """
 
+    _parts = ("coder.*",)
     _parameter_constraints = {
         **TorchEstimator._parameter_constraints,
         "encoder": [HasMethods(["fit", "transform"]), None],
@@ -212,28 +208,24 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         ValueError
             If no row has a label, if labels are real numbers, or if the loss stops being finite.
         """
-        self._validate_params()
-        self._forget()
-        if isinstance(self.encoder, FrozenEstimator) and isinstance(self.encoder.estimator, CoderTransformer):
-            check_is_fitted(self.encoder.estimator)
-            self.encoder.estimator._check_rows(X)  # as given: it may know the columns by name
-        X, y = validate_data(self, X, y, dtype=DTYPES, order=None)
-        self.classes_, codes = encode_labels(y)
-        seed = fresh_seed(self.random_state)
-        known, apart = self._labels_apart(codes, seed)
-        weights = class_weights(self.class_weight, self.classes_, codes)
-        try:
-            self.encoder_ = self._fitted_encoder(X, seed)
+        with all_or_nothing(self):
+            self._validate_params()
+            encoder = self._checked_encoder(X)
+            X, y = validate_data(self, X, y, dtype=DTYPES, order=None)
+            self.classes_, codes = encode_labels(y)
+            seed = fresh_seed(self.random_state)
+            known, apart = self._labels_apart(codes, seed)
+            self.encoder_ = self._fitted_encoder(encoder, X, seed)
             self.image_shape_ = self.encoder_.image_shape_
-            self._start_net(seed)
+            steps = self._plan(known, apart)
+            self._start_net({"augmentation": self.augmentation_, "mixup": self.mixup, "vat": self.vat_}, seed, {})
             if (codes == UNLABELLED).any():
-                self._fit_rounds(X, known, codes, apart, weights, seed)
-            else:
-                labelled = np.flatnonzero(known != UNLABELLED)
-                self._fine_tune(X, one_hot(codes, weights), labelled, apart, seed, recipe(self.image_shape_).on_labels)
-        except BaseException:
-            self._forget()
-            raise
+                self.agreement_ = self._compare(X, self._codes(X), known, seed)
+            pressed = self._learn(steps, X, codes, known, apart, seed)
+            if (codes == UNLABELLED).any():
+                self._spread(X, codes)
+            if pressed:
+                raise pressed
         return self
 
     def predict_proba(self, X):
@@ -266,86 +258,90 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
 
     # -- the steps of fit ------------------------------------------------------------------------------------
 
-    def _forget(self):
-        """Drop what an earlier fit has set; one without unlabelled rows sets less."""
-        for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)
-
-    def _fitted_encoder(self, X, seed):
-        """The encoder, fitted here on X unless it is frozen."""
-        encoder = self.encoder
+    def _checked_encoder(self, X):
+        """The encoder as given, None for that of the recipe."""
+        encoder = self.encoder.estimator if isinstance(self.encoder, FrozenEstimator) else self.encoder
         if encoder is None:
-            run = {"device": self.device, "precision": self.precision, "verbose": self.verbose}
-            encoder = recipe(self.image_shape).make_encoder(X, image_shape=self.image_shape, **run)
-        fitted = isinstance(encoder, FrozenEstimator)
-        encoder = encoder.estimator if fitted else clone(encoder)
+            return None
         if not isinstance(encoder, CoderTransformer):
             raise TypeError(
                 "encoder must be an AutoencoderTransformer or a VAETransformer, or a FrozenEstimator around one, but "
                 f"is {encoder!r}. Other transformers go into make_pipeline(transformer, GraphLabelSpreading())."
             )
-        if fitted:
+        shapes = [shape and tuple((1, *shape)[-3:]) for shape in (self.image_shape, encoder.image_shape)]
+        if self.image_shape is not None and shapes[0] != shapes[1]:
+            raise ValueError(
+                f"image_shape={self.image_shape} is for encoder=None, but the encoder given has image_shape="
+                f"{encoder.image_shape}. Pass it to the encoder."
+            )
+        if encoder is not self.encoder:
+            encoder.check_rows(X)  # as given: it may know the columns by name
+        return encoder
+
+    def _fitted_encoder(self, encoder, X, seed):
+        """The encoder, fitted here on X unless it is frozen."""
+        if isinstance(self.encoder, FrozenEstimator):
             return encoder
+        if encoder is None:
+            run = {"device": self.device, "precision": self.precision, "verbose": self.verbose}
+            encoder = recipe(self.image_shape).make_encoder(X, image_shape=self.image_shape, **run)
+        encoder = clone(encoder)
         if encoder.random_state is None:
             encoder.set_params(random_state=seed)
         return encoder.fit(X)
 
-    def _start_net(self, seed):
-        """The net from the weights of the encoder."""
-        augmentation = self.augmentation
-        if isinstance(augmentation, str) and augmentation == "auto":
-            augmentation = recipe(self.image_shape_).augmentation
-        vat = recipe(self.image_shape_).vat if self.vat is None else self.vat
-        self._fitted_spec = {"augmentation": augmentation, "mixup": self.mixup, "vat": vat}
-        device = training.resolve_device(self.device)
-        with training.seeded(seed, device):
-            module = self._build(self._fitted_spec)
-        weights = self.encoder_.net_.module_.state_dict()
-        module.coder.load_state_dict({k: v for k, v in weights.items() if not k.startswith("decoder.")})
-        self.net_ = self._make_net(module, device)
-        self.n_iter_, self.history_ = 0, []
+    def _plan(self, known, apart):
+        """What the net is to learn, step by step; what the parameters leave open is the recipe's."""
+        defaults = recipe(self.image_shape_)
+        auto = isinstance(self.augmentation, str) and self.augmentation == "auto"
+        self.augmentation_ = defaults.augmentation if auto else self.augmentation
+        self.vat_ = defaults.vat if self.vat is None else self.vat
+        self.n_rounds_ = defaults.n_rounds if self.n_rounds is None else self.n_rounds
+        steps = defaults.steps(known, apart, self.batch_size, self.n_rounds_)
+        rate = self.encoder_learning_rate
+        steps = [
+            step._replace(max_iter=self.max_iter or step.max_iter, rate=step.rate if rate is None else rate)
+            for step in steps
+        ]
+        self.steps_ = [
+            {"learns": step.learns, "max_iter": step.max_iter, "encoder_learning_rate": step.rate} for step in steps
+        ]
+        return steps
 
     def _build(self, spec):
-        coder = self.encoder_._build(self.encoder_._fitted_spec)
-        coder.decoder = None
-        coder.corruption = make_corruption(spec["augmentation"], self.image_shape_, "augmentation")
+        coder = self.encoder_.new_encoder(spec["augmentation"], "augmentation")
         return Classifier(coder, self._n_features_out, len(self.classes_), mixup=spec["mixup"], vat=spec["vat"])
 
-    def _fit_rounds(self, X, known, codes, apart, weights, seed):
-        """Of images the labels, first; then graph, net, graph, as often as ``n_rounds`` says."""
-        defaults = recipe(self.image_shape_)
-        Z = _codes(self.encoder_, X)
-        self.agreement_ = self._compare(X, Z, known, seed)
-        if defaults.labels_first:
-            labelled = repeated(np.flatnonzero(known != UNLABELLED), self.batch_size)
-            self._fine_tune(X, one_hot(codes, weights), labelled, apart, seed, defaults.on_labels)
-        graph = self._fit_graph(X, known)
-        for i in range(defaults.n_rounds if self.n_rounds is None else self.n_rounds):
-            q = pooled_with_linear(graph, Z, known) if defaults.pooled else graph.label_distributions_
-            targets = pseudo_labels(q, codes, weights)
-            self._fine_tune(X, targets, with_labels_repeated(known, apart), apart, seed + i + 1, defaults.on_graph)
-            graph = self._fit_graph(X, known)
-        self.graph_, self.label_distributions_ = graph, graph.label_distributions_
+    def _learn(self, steps, X, codes, known, apart, seed):
+        """Labels, or what the graph over the codes as they are now says of all rows; the key that ended it, or None."""
+        weights = class_weights(self.class_weight, self.classes_, codes)
+        for i, step in enumerate(steps):
+            targets = one_hot(codes, weights)
+            if step.learns == "graph":
+                Z = self._codes(X)
+                graph = self._new_graph().fit(Z, known)
+                q = pooled_with_linear(graph, Z, known) if step.pooled else graph.label_distributions_
+                targets = pseudo_labels(q, codes, weights)
+            callbacks = [Freeze("coder", self.freeze)] if self.freeze else []
+            callbacks += [WeightAverage(self.ema_decay)] if self.ema_decay else []
+            phase = self._phase(
+                Rows(X, step.index, targets), n_epochs=step.max_iter, learning_rates=(step.rate, self.learning_rate),
+                held_out=Rows(X, apart, targets) if len(apart) else None, callbacks=callbacks,
+            )  # fmt: skip
+            pressed = self._train(phase, seed + i + (steps[0].learns == "graph"), keep=True)
+            if pressed:
+                return pressed
+        return None
+
+    def _spread(self, X, codes):
+        """The graph that predicts, from all labels; those kept apart have done their work."""
+        self.graph_ = self._new_graph().fit(self._codes(X), codes)
+        self.label_distributions_ = self.graph_.label_distributions_
         best = np.where(codes == UNLABELLED, self.label_distributions_.argmax(axis=1), codes)
         self.transduction_ = self.classes_[best]
 
-    def _fine_tune(self, X, targets, index, apart, seed, schedule):
-        n_epochs = self.max_iter or epochs(schedule.n_steps, len(index), self.batch_size)
-        rate = schedule.rate if self.encoder_learning_rate is None else self.encoder_learning_rate
-        for group in self.net_.optimizer_.param_groups:
-            if "rate" in group:  # the encoder's
-                group["rate"] = rate / self.learning_rate
-        callbacks = [Freeze("coder", self.freeze)] if self.freeze else []
-        callbacks += [WeightAverage(self.ema_decay)] if self.ema_decay else []
-        self._train(
-            training.Rows(X, index, targets), seed, n_epochs=n_epochs,
-            valid=training.Rows(X, apart, targets) if len(apart) else None,
-            patience=self.n_iter_no_change, tol=self.tol, callbacks=[*callbacks, *copy.deepcopy(self.callbacks or [])],
-        )  # fmt: skip
-
-    def _fit_graph(self, X, known):
-        graph = GraphLabelSpreading() if self.graph is None else clone(self.graph)
-        return graph.fit(_codes(self, X), known)
+    def _new_graph(self):
+        return GraphLabelSpreading() if self.graph is None else clone(self.graph)
 
     def _compare(self, X, Z, known, seed):
         """``agreement_``, with a warning where the codes are worse than PCA's beyond chance."""
@@ -354,11 +350,10 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
             n = np.sum(known != UNLABELLED)
             share = (n * found["pca"] + 2) / (n + 4)  # A. Agresti, B. A. Coull 1998: an error also where all are found
             if found["codes"] < found["pca"] - 2 * math.sqrt(2 * share * (1 - share) / n):
-                warnings.warn(
+                warn(
                     f"The codes tell less than PCA's: of labels held out, {found['codes']:.0%} are found from "
                     f"the codes, {found['pca']:.0%} from PCA. Train the encoder longer, with more n_components, or "
-                    "with another corruption.",
-                    stacklevel=4,
+                    "with another corruption."
                 )
         return found
 
@@ -378,9 +373,6 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
 
     # -- what is shared with the encoders --------------------------------------------------------------------
 
-    def _rates(self):
-        return {"coder.*": 1.0}  # its own, set in each training
-
     @property
     def _n_features_out(self):
         return self.encoder_._n_features_out
@@ -390,11 +382,10 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
+    def _codes(self, X):
+        """``transform`` of rows already checked, as an array whatever ``set_output`` asks for."""
+        return self._apply_checked(_encode, X)
+
 
 def _encode(module, x):
     return module.encode(x).float()
-
-
-def _codes(estimator, X):
-    """``transform`` of rows already checked, as an array whatever ``set_output`` asks for."""
-    return training.apply(estimator.net_, partial(_encode, estimator.net_.module_), X)

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .._autoencoders.autoencoder import AutoencoderTransformer
+from .labels import UNLABELLED
+from .targets import repeated, with_labels_repeated
 
 MOST_EPOCHS = 180  # of any training
 
@@ -19,6 +21,16 @@ class Schedule(NamedTuple):
 
     n_steps: int
     rate: float
+
+
+class Step(NamedTuple):
+    """One training of the net."""
+
+    learns: str  # "labels", or "graph": what the graph says
+    index: np.ndarray  # of the rows, some of them several times
+    max_iter: int
+    rate: float  # of the encoder
+    pooled: bool  # whether what the graph says is averaged with logistic regression
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,23 @@ class Recipe:
     n_rounds: int
     labels_first: bool  # learn the labelled rows before the first graph is made
     pooled: bool  # average what the graph says with logistic regression
+
+    def steps(self, known, apart, batch_size, n_rounds):
+        """What the net is to learn of rows of which some are labelled, in turn."""
+        labelled, unlabelled = (
+            np.flatnonzero(known != UNLABELLED),
+            np.setdiff1d(np.flatnonzero(known == UNLABELLED), apart),
+        )
+        if not len(unlabelled):
+            return [self._step("labels", labelled, self.on_labels, batch_size)]
+        on_graph = with_labels_repeated(labelled, unlabelled)
+        steps = n_rounds * [self._step("graph", on_graph, self.on_graph, batch_size)]
+        if self.labels_first:
+            steps.insert(0, self._step("labels", repeated(labelled, batch_size), self.on_labels, batch_size))
+        return steps
+
+    def _step(self, learns, index, schedule, batch_size):
+        return Step(learns, index, epochs(schedule.n_steps, len(index), batch_size), schedule.rate, self.pooled)
 
     def make_encoder(self, X, **options):
         """The autoencoder, not fitted. Where the recipe names no loss, the range of X decides."""

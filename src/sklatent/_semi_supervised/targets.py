@@ -74,12 +74,10 @@ def _best_share(one, other, codes):
     return float(minimize_scalar(cost, bounds=(0.001, 0.999), method="bounded").x)
 
 
-def with_labels_repeated(known, apart):
-    """Indices of all rows but those kept ``apart``, the labelled ones as often as makes up ``LABELLED_SHARE``."""
-    labelled = np.flatnonzero(known != UNLABELLED)
-    rest = np.setdiff1d(np.flatnonzero(known == UNLABELLED), apart)
-    times = round(LABELLED_SHARE / (1 - LABELLED_SHARE) * len(rest) / len(labelled))
-    return np.concatenate([rest, np.tile(labelled, max(1, times))])
+def with_labels_repeated(labelled, unlabelled):
+    """Indices of the unlabelled rows, and of the labelled ones as often as makes up ``LABELLED_SHARE``."""
+    times = round(LABELLED_SHARE / (1 - LABELLED_SHARE) * len(unlabelled) / len(labelled))
+    return np.concatenate([unlabelled, np.tile(labelled, max(1, times))])
 
 
 def repeated(labelled, batch_size):
