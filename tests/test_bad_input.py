@@ -134,20 +134,19 @@ def test_n_components_beyond_the_features_just_works(cls):
 
 @CODERS
 def test_a_module_where_a_builder_belongs(cls):
-    with pytest.raises(TypeError, match=r"architecture is an instance of Linear.*builder\(input_shape, n_code"):
+    with pytest.raises(TypeError, match=r"architecture is an instance of Linear.*builder\(input_shape, output_shape, n_code"):
         small(cls, architecture=nn.Linear(6, 3)).fit(X)
 
 
 @CODERS
 def test_a_builder_that_returns_something_else(cls):
     with pytest.raises(TypeError, match=r"returns two nn.Module, \(encoder, decoder\); it returned Linear"):
-        small(cls, architecture=lambda shape, n_code, n_latent: nn.Linear(6, 3)).fit(X)
+        small(cls, architecture=lambda *_: nn.Linear(6, 3)).fit(X)
 
 
 def builder_of(n_code_error=0, n_out_error=0):
-    def build(input_shape, n_code, n_latent):
-        n = input_shape[0]
-        return nn.Linear(n, n_code + n_code_error), nn.Linear(n_latent, n + n_out_error)
+    def build(input_shape, output_shape, n_code, n_latent):
+        return nn.Linear(input_shape[0], n_code + n_code_error), nn.Linear(n_latent, output_shape[0] + n_out_error)
 
     return build
 

@@ -26,12 +26,12 @@ def _seed():
 @pytest.mark.parametrize("shape", SIZES)
 @pytest.mark.parametrize("builder", [mlp, conv])
 def test_shapes_come_back_and_gradients_reach_everything(builder, shape):
-    encoder, decoder = builder(shape, 6, 3)
+    encoder, decoder = builder(shape, (2 * shape[0], *shape[1:]), 6, 3)
     x = torch.rand(5, *shape)
     code = encoder(x)
     assert code.shape == (5, 6)
     out = decoder(code[:, :3])
-    assert out.shape == x.shape
+    assert out.shape == (5, 2 * shape[0], *shape[1:])
     (out.square().sum() + (code + 1).square().sum()).backward()
     for name, parameter in [*encoder.named_parameters(), *decoder.named_parameters()]:
         assert parameter.grad is not None, name
@@ -40,13 +40,13 @@ def test_shapes_come_back_and_gradients_reach_everything(builder, shape):
 
 def test_conv_halves_four_times_at_most_and_small_images_less_often():
     def n_convolutions(*size):
-        return sum(isinstance(layer, nn.Conv2d) for layer in conv((1, *size), 4, 4)[0])
+        return sum(isinstance(layer, nn.Conv2d) for layer in conv((1, *size), (1, *size), 4, 4)[0])
 
     assert [n_convolutions(n, n) for n in (1, 2, 4, 8, 28, 64)] == [0, 0, 1, 2, 4, 4]
 
 
 def test_mlp_without_hidden_layers_is_affine():
-    encoder, decoder = (part.double() for part in mlp((7,), 3, 3, widths=()))
+    encoder, decoder = (part.double() for part in mlp((7,), (7,), 3, 3, widths=()))
     a, b = torch.randn(2, 4, 7, dtype=torch.float64)
     for part, x, y in [(encoder, a, b), (decoder, a[:, :3], b[:, :3])]:
         assert_close(part((x + y) / 2), (part(x) + part(y)) / 2)
@@ -54,7 +54,7 @@ def test_mlp_without_hidden_layers_is_affine():
 
 @pytest.mark.parametrize("builder", [mlp, conv])
 def test_forward_changes_no_buffer_and_rows_do_not_meet(builder):
-    encoder, decoder = (part.double().train() for part in builder((1, 8, 8), 4, 4))
+    encoder, decoder = (part.double().train() for part in builder((1, 8, 8), (1, 8, 8), 4, 4))
     before = {name: buffer.clone() for name, buffer in encoder.named_buffers()}
     x = torch.rand(6, 1, 8, 8, dtype=torch.float64)
     together = decoder(encoder(x))

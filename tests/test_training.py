@@ -20,7 +20,7 @@ every = pytest.mark.parametrize("cls", NETS, ids=lambda cls: cls.__name__)
 
 
 def weights(estimator):
-    return {name: array.copy() for name, array in estimator.__getstate__()["_weights"].items()}
+    return {name: array.copy() for name, array in estimator.__getstate__()["_weights_"].items()}
 
 
 def assert_same_weights(one, other):
@@ -189,7 +189,7 @@ def test_ctrl_c_passes_through_and_a_callback_may_stop(digits):
     estimator = small(AutoencoderTransformer, callbacks=[Press()])
     with pytest.raises(KeyboardInterrupt):
         estimator.fit(digits[:50])
-    assert not estimator.__sklearn_is_fitted__()
+    assert not hasattr(estimator, "net_")
 
 
 def test_a_scheduler_of_the_user_s_takes_the_place_of_ours(digits):
@@ -254,7 +254,7 @@ def test_learning_rate_is_the_same_again_after_a_schedule(digits):
 
 
 def test_rate_rises_and_falls():
-    schedule = WarmUpCosine(200)
+    schedule = WarmUpCosine(200, (1.0,))
     assert [round(schedule.rate(step), 3) for step in (0, 5, 6, 103, 199)] == [0.167, 1.0, 1.0, 0.5, 0.0]
 
 
@@ -300,16 +300,16 @@ def test_compile_changes_nothing_but_the_speed(digits, monkeypatch):
 def test_a_constant_has_scale_one_in_two_chunks(shared):
     values = np.random.RandomState(0).uniform(0.01, 1, 64)
     X = np.tile(np.full(64, values[0]) if shared else values, (70_000, 1))
-    assert_array_equal(rows.learn_affine(X, shared=shared)["scale"], 1)
+    assert_array_equal(rows.learn_affine(X, "u", shared=shared)["u.scale"], 1)
     X[:, 0] = np.random.RandomState(0).normal(size=70_000)
-    assert_allclose(rows.learn_affine(X)["scale"], [X[:, 0].std(), *np.ones(63)])
+    assert_allclose(rows.learn_affine(X, "u")["u.scale"], [X[:, 0].std(), *np.ones(63)])
 
 
 def test_levels_of_a_large_constant_and_a_message_of_nearly_whole_numbers():
     X = np.c_[np.full(40, 1.7e18), np.random.RandomState(0).normal(size=(40, 3))]
-    levels = rows.learn_levels(X, None, shared=False)["levels"]
-    assert (levels["width"] > 0).all()
-    assert (levels["lower"] < X[0]).all()
+    _, levels = rows.learn_levels(X, None, shared=False)
+    assert (levels["levels.width"] > 0).all()
+    assert (levels["levels.lower"] < X[0]).all()
     with pytest.raises(ValueError, match=r"such as 3\.0000000000000004"):
         rows.check_whole(np.array([[1.0, 3.0000000000000004]]), "Model")
 

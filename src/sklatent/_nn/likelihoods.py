@@ -55,7 +55,7 @@ class _OfLevels:
     def mean(self, params, limits=None):  # (..., P) -> (...)
         """The expected level."""
         inside = params.new_zeros(params.shape[:-1])
-        expected = inside.to(widest(params.device))
+        expected = torch.zeros_like(inside, dtype=widest(params.device))
         for level in range(1, self.n_levels):
             which = torch.full_like(inside, level, dtype=torch.int64)
             p = self.log_prob(params, which, inside, limits).exp()
