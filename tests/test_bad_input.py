@@ -134,7 +134,7 @@ def test_n_components_beyond_the_features_just_works(cls):
 
 @CODERS
 def test_a_module_where_a_builder_belongs(cls):
-    with pytest.raises(TypeError, match=r"architecture is an instance of Linear.*builder\(input_shape, output_shape, n_code"):
+    with pytest.raises(TypeError, match=r"architecture is an instance of Linear.*builder\(input_shape, output_"):
         small(cls, architecture=nn.Linear(6, 3)).fit(X)
 
 

@@ -64,6 +64,25 @@ class CoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsupe
         dtype = next(self._module.parameters()).dtype
         return self._apply_checked(lambda module, z: module.decode(z.to(dtype)), Z)
 
+    def encoder_module(self, corruption=None):
+        """The encoder in torch, to go on with: a copy, without the decoder, of what is fitted.
+
+        Parameters
+        ----------
+        corruption : callable or None, default=None
+            Tensors (n, *input_shape) in scaled units to tensors alike: what is done to rows in training mode.
+
+        Returns
+        -------
+        module : torch.nn.Module
+            ``module.encode(x)`` maps rows in the units of X, (n, n_features), to codes, (n, n_components).
+        """
+        check_is_fitted(self)
+        module = self._build(self._spec_)
+        module.load_state_dict(self._module.state_dict())
+        module.decoder, module.corruption = None, corruption
+        return module
+
     @property
     def _n_features_out(self):
         return self._spec_["n_components"]
@@ -110,20 +129,6 @@ class CoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsupe
         _check_shape("encoder", encoder, shape, (n_code,))
         _check_shape("decoder", decoder, (n_latent,), out_shape)
         return encoder, decoder, shape, make_corruption(spec["corruption"], spec["image_shape"])
-
-    # -- for a classifier that goes on with the encoder ------------------------------------------------------------
-
-    def new_encoder(self, corruption, name):
-        """The module of the fitted encoder, without a decoder, shown rows with a ``corruption`` that ``name`` gave."""
-        module = self._build(self._spec_)
-        module.load_state_dict(self._module.state_dict())
-        module.decoder, module.corruption = None, make_corruption(corruption, self.image_shape_, name)
-        return module
-
-    def check_rows(self, X):
-        """Raise unless the fitted encoder takes the rows X."""
-        check_is_fitted(self)
-        self._check_rows(X)
 
 
 def _built(build, *args):

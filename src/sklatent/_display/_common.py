@@ -1,5 +1,7 @@
 """What all displays share: matplotlib on demand, the Axes, the colours."""
 
+from .._bridge.state import Public
+
 # ten colours that colour-blind readers can tell apart: M. A. Petroff, "Accessible color sequences for data
 # visualization", 2021
 COLORS = [
@@ -16,7 +18,7 @@ def import_pyplot(caller):
     return plt
 
 
-class Display:
+class Display(metaclass=Public):
     """Base of the displays: one stores arrays in ``__init__`` and draws them in ``_draw(ax)``."""
 
     def plot(self, ax=None):

@@ -6,6 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
@@ -16,7 +17,7 @@ from .._bridge.docs import fill_doc
 from .._bridge.state import all_or_nothing, warn
 from .._bridge.training import Rows
 from .._nn.classifier import Classifier
-from .._nn.corruption import CORRUPTIONS
+from .._nn.corruption import CORRUPTIONS, make_corruption
 from .label_spreading import GraphLabelSpreading, compare_with_pca
 from .labels import UNLABELLED, MostLikelyClass, encode_labels
 from .recipes import recipe
@@ -275,7 +276,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
                 f"{encoder.image_shape}. Pass it to the encoder."
             )
         if encoder is not self.encoder:
-            encoder.check_rows(X)  # as given: it may know the columns by name
+            encoder.transform(_safe_indexing(X, [0]))  # as given: it may know the columns by name
         return encoder
 
     def _fitted_encoder(self, encoder, X, seed):
@@ -309,7 +310,8 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         return steps
 
     def _build(self, spec):
-        coder = self.encoder_.new_encoder(spec["augmentation"], "augmentation")
+        augment = make_corruption(spec["augmentation"], self.image_shape_, "augmentation")
+        coder = self.encoder_.encoder_module(augment)
         return Classifier(coder, self._n_features_out, len(self.classes_), mixup=spec["mixup"], vat=spec["vat"])
 
     def _learn(self, steps, X, codes, known, apart, seed):
