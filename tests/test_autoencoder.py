@@ -235,3 +235,39 @@ def test_vae_samples_have_the_moments_of_the_rows():
     drawn = vae.sample(20_000, random_state=0)
     assert_allclose(drawn.mean(axis=0), X.mean(axis=0), atol=0.3)
     assert_allclose(np.cov(drawn.T), np.cov(X.T), atol=0.15 * np.var(X, axis=0).max())
+
+
+def test_a_score_has_the_digits_of_float64():
+    """Steps of float32 are .001 nats at -12,000: here 500 rows hardly differ."""
+    X = np.random.RandomState(0).normal(size=(300, 3000))
+    vae = VAETransformer(2, hidden_layer_sizes=(4,), max_iter=1, n_draws=2, random_state=0).fit(X)
+    scores = vae.score_samples(X)
+    assert np.abs(scores).mean() > 4000
+    assert (scores != scores.astype(np.float32)).mean() > 0.9
+
+
+def test_codes_become_rows_in_batches_of_the_size_of_rows(digits, monkeypatch):
+    sizes = []
+    encoder = small(AutoencoderTransformer, image_shape=(8, 8), max_iter=1).fit(digits[:100])
+    decode = encoder._module.decode
+    monkeypatch.setattr(encoder._module, "decode", lambda z: (sizes.append(len(z)), decode(z))[1])
+    Z = encoder.transform(digits[:3])
+    rebuilt = encoder.inverse_transform(Z)
+    encoder.score_samples(digits[:3])
+    assert sizes[0] == sizes[1], "as many as when rows are scored"
+    assert_array_equal(encoder.inverse_transform(Z[:1]), rebuilt[:1])
+
+
+def test_the_encoder_in_torch(digits):
+    encoder = small(AutoencoderTransformer, image_shape=(8, 8), corruption="affine").fit(digits[:100])
+    module = encoder.encoder_module().eval()
+    with torch.no_grad():
+        assert_allclose(
+            module.encode(torch.from_numpy(digits[:9])), encoder.transform(digits[:9]), rtol=1e-4, atol=1e-4
+        )
+        module.train()
+        assert_allclose(
+            module.encode(torch.from_numpy(digits[:9])), encoder.transform(digits[:9]), rtol=1e-4, atol=1e-4
+        )
+        module.encoder[0].weight.zero_()
+    assert encoder.net_.module_.encoder[0].weight.any(), "it is a copy"

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 from common import NETS, small
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from sklatent import AutoencoderTransformer, MADEDensity, PixelCNNDensity, VAETransformer
@@ -139,6 +141,50 @@ def test_a_module_where_a_builder_belongs(cls):
 
 
 @CODERS
+def test_a_module_in_the_place_of_another_parameter(cls):
+    with pytest.raises(
+        TypeError, match=r"corruption is an instance of Dropout.*a function that maps a tensor \(n, \*input"
+    ):
+        small(cls, corruption=nn.Dropout()).fit(X)
+    name = "loss" if cls is AutoencoderTransformer else "likelihood"
+    with pytest.raises(TypeError, match=f"{name} is an instance of L1Loss.*the documentation of {name}"):
+        cls(**{name: nn.L1Loss()}).fit(X)
+
+
+@CODERS
+def test_a_builder_of_three_arguments(cls):
+    with pytest.raises(TypeError, match=r"\(input_shape, output_shape, n_code, n_latent\); called with these four"):
+        small(cls, architecture=lambda shape, n_code, n_latent: None).fit(X)
+
+
+@CODERS
+def test_a_builder_is_called_once(cls):
+    calls = []
+
+    def build(*args):
+        calls.append(args)
+        return builder_of()(*args)
+
+    small(cls, architecture=build).fit(X)
+    assert calls == [((6,), (6 if cls is AutoencoderTransformer else 12,), calls[0][2], 3)]
+
+
+@CODERS
+@pytest.mark.parametrize("image_shape", [(1, 6), (2, 1, 3), (6, 1)])
+def test_warps_of_a_series_are_refused(cls, image_shape):
+    for name in ("affine", "elastic"):
+        with pytest.raises(ValueError, match=f"corruption='{name}' warps images in both directions.*a series"):
+            small(cls, corruption=name, image_shape=image_shape).fit(X)
+
+
+@every
+def test_images_of_which_the_channels_come_last(cls):
+    images = np.random.RandomState(0).randint(9, size=(20, 5 * 5 * 3))
+    with pytest.warns(UserWarning, match=r"means 5 channels of 5 x 3 pixels.*transpose\(0, 3, 1, 2\).*\(3, 5, 5\)"):
+        small(cls, image_shape=(5, 5, 3), max_iter=1).fit(images)
+
+
+@CODERS
 def test_a_builder_that_returns_something_else(cls):
     with pytest.raises(TypeError, match=r"returns two nn.Module, \(encoder, decoder\); it returned Linear"):
         small(cls, architecture=lambda *_: nn.Linear(6, 3)).fit(X)
@@ -205,6 +251,10 @@ def test_posterior_collapse_is_told_in_words():
     with pytest.warns(UserWarning, match="Posterior collapse: 0 of 10 latent units are active.*free_bits"):
         vae = VAETransformer(10, beta=50.0, max_iter=30, random_state=0).fit(noise)
     assert vae.n_active_units_ == 0
+    for call in (vae.fit, vae.fit_transform, make_pipeline(StandardScaler(), vae).fit):
+        with pytest.warns(UserWarning, match="Posterior collapse") as told:
+            call(noise)
+        assert told[0].filename == __file__, "the warning points at the user's line"
 
 
 def test_a_refit_that_fails_leaves_nothing_fitted():

@@ -30,6 +30,7 @@ from sklatent import (
     VAETransformer,
 )
 from sklatent._nn.classifier import Classifier
+from sklatent._semi_supervised import classifier as module_of_classifier
 from sklatent._semi_supervised.targets import (
     _best_share,
     class_weights,
@@ -323,6 +324,54 @@ def test_agreement_warns_of_codes_that_are_worse_than_pca(digits, labels):
         classifier = quick(poor).fit(digits, y)
     assert classifier.agreement_["codes"] < 0.6 < 0.8 < classifier.agreement_["pca"]
     assert quick(poor).fit(digits, few(labels, 1)).agreement_ is None
+
+
+def test_each_round_pools_codes_of_its_own(rows, monkeypatch):
+    """The graph of a round is averaged with a regression on the codes that it is made of."""
+    X, y = rows
+    pairs = []
+    monkeypatch.setattr(
+        module_of_classifier, "pooled_with_linear",
+        lambda graph, Z, known: (pairs.append((graph, Z)), pooled_with_linear(graph, Z, known))[1],
+    )  # fmt: skip
+    quick(tiny(), n_rounds=2, max_iter=5).fit(X, few(y, 3))
+    assert len(pairs) == 2
+    for graph, Z in pairs:
+        distances, _ = graph._index_.kneighbors(Z)
+        assert_allclose(distances[:, 0], 0, atol=1e-6)
+    assert not np.allclose(pairs[0][1], pairs[1][1])
+
+
+def test_the_graph_that_predicts_has_all_labels(rows):
+    X, y = rows
+    known = few(y, 20)
+    options = {"early_stopping": True, "validation_fraction": 0.2, "n_rounds": 1}
+    classifier = quick(tiny(), **options).fit(X, known)
+    rest = known >= 0
+    expected = GraphLabelSpreading().fit(classifier.transform(X), known)
+    assert_allclose(classifier.label_distributions_, expected.label_distributions_)
+    assert_array_equal(classifier.transduction_[rest], y[rest])
+
+
+def test_image_shape_belongs_to_the_encoder(digits, labels, encoder):
+    with pytest.raises(ValueError, match=r"image_shape=\(8, 8\) is for encoder=None, but the encoder .* None. Pass it"):
+        quick(tiny(), image_shape=(8, 8)).fit(digits[:100], labels[:100])
+    quick(encoder, image_shape=(1, 8, 8), max_iter=1).fit(digits[:100], labels[:100])
+
+
+def test_a_series_has_no_default_yet(digits, labels):
+    with pytest.raises(ValueError, match="'elastic' warps images in both directions"):
+        quick(image_shape=(1, 64)).fit(digits[:100], labels[:100])
+
+
+def test_what_the_defaults_stood_for_can_be_read(rows):
+    X, y = rows
+    classifier = quick(tiny(), max_iter=None, n_rounds=1).fit(X, few(y, 3))
+    assert (classifier.augmentation_, classifier.vat_, classifier.n_rounds_) == ({"mask": 0.3}, 0.1, 1)
+    (step,) = classifier.steps_
+    assert step == {"learns": "graph", "max_iter": classifier.n_iter_, "encoder_learning_rate": 3e-4}
+    all_labelled = quick(tiny(), freeze=1).fit(X, y)
+    assert [step["learns"] for step in all_labelled.steps_] == ["labels"]
 
 
 # -- in scikit-learn's machinery ------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ import ast
 import inspect
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,23 @@ def test_a_room_imports_only_from_those_above_it(path):
         assert not foreign & {"numpy", "sklearn", "skorch", "joblib", "scipy"}
     if room not in ("_nn", "_bridge"):
         assert "skorch" not in foreign, "skorch is known to the bridge alone"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{room_of(path)}/{path.stem}")
+def test_files_and_functions_are_short(path):
+    assert len(path.read_text().splitlines()) < 400
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            has_doc = ast.get_docstring(node) is not None
+            first = node.body[1] if has_doc and len(node.body) > 1 else node.body[0]
+            n_lines = node.end_lineno - first.lineno + 1
+            assert n_lines < 40, f"{node.name}: {n_lines} lines"
+
+
+def test_importing_asks_for_no_notebook_widgets():
+    """tqdm.auto warns where a notebook has no ipywidgets."""
+    code = "import sys, sklatent; assert 'tqdm.auto' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_contributing_draws_the_files_that_there_are():

@@ -1,5 +1,6 @@
 """The autoregressive densities as estimators: numbers known by other means, completion, features."""
 
+import tracemalloc
 from itertools import product
 
 import numpy as np
@@ -339,3 +340,14 @@ def test_both_cells_draw_what_they_score(cell):
     drawn = density.sample(4000, random_state=0)
     found = np.array([(drawn == row).all(axis=1).mean() for row in ALL_BINARY])
     assert_allclose(found, np.exp(density.score_samples(ALL_BINARY)), atol=0.02)
+
+
+def test_scores_of_many_rows_take_the_memory_of_a_batch():
+    rows = np.random.RandomState(0).randint(2, size=(20_000, 200), dtype=np.uint8)
+    density = MADEDensity(hidden_layer_sizes=(), max_iter=1, random_state=0).fit(rows[:100])
+    tracemalloc.start()
+    scores = density.score_samples(rows)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4e6, "one map of all rows would be 32 MB"
+    assert_allclose(scores[:50], density.score_features(rows[:50]).sum(axis=1), rtol=1e-12)
