@@ -36,8 +36,8 @@ random_state : int, RandomState instance or None, default=None
 verbose : int, default=0
     1 shows a progress bar with the loss, rows a second and the time left; 0 prints nothing.
 callbacks : list of skorch callbacks or None, default=None
-    Copies of them are passed on to the net; ``net_.callbacks_`` holds those of the last call. An ``LRScheduler``
-    takes the place of the schedule of ``fit``.
+    Copies of them are passed on to the net, themselves where they cannot be copied; ``net_.callbacks_`` holds those of
+    the last call. An ``LRScheduler`` takes the place of the schedule of ``fit``.
 device : str, default="auto"
     ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` is cuda, else mps, else cpu.
 precision : {"float32", "bfloat16"}, default="float32"
@@ -53,9 +53,10 @@ image_shape : tuple of int or None, default=None
 CODER = """\
 architecture : {"auto", "mlp", "conv"} or callable, default="auto"
     ``"auto"`` is ``"conv"`` if ``image_shape`` is given, else ``"mlp"``. A callable is a builder,
-    ``builder(input_shape, n_code, n_latent) -> (encoder, decoder)``: two modules that map
-    (n, *input_shape) -> (n, n_code) and (n, n_latent) -> (n, *input_shape); ``input_shape`` is
-    (channels, height, width), or (n_features,) without ``image_shape``.
+    ``builder(input_shape, output_shape, n_code, n_latent) -> (encoder, decoder)``: two modules that map
+    (n, *input_shape) -> (n, n_code) and (n, n_latent) -> (n, *output_shape); ``input_shape`` is
+    (channels, height, width), or (n_features,) without ``image_shape``, and ``output_shape`` has more channels (or
+    features) where each feature has several parameters.
 hidden_layer_sizes : tuple of int or None, default=None
     Units of the encoder's hidden layers (``"mlp"``), or channels of its convolutions of stride 2 (``"conv"``;
     small images use only the first few); the decoder mirrors them. ``()`` is a linear model. None is
@@ -97,7 +98,8 @@ net_ : skorch.NeuralNet
 n_iter_ : int
     Epochs trained, ``partial_fit`` included.
 history_ : list of dict
-    For each epoch: ``epoch``, ``train_loss``, ``valid_loss`` (with ``early_stopping``), ``dur`` (seconds).
+    For each epoch: ``epoch``, ``train_loss``, ``valid_loss`` (with ``early_stopping``), ``dur`` (seconds), and what
+    else skorch and its callbacks record.
 image_shape_ : tuple of int or None
     ``(channels, height, width)``.
 n_features_in_ : int
