@@ -99,33 +99,12 @@ class MADEDensity(AutoregressiveDensity):
     }
 
     def __init__(
-        self,
-        *,
-        image_shape=None,
-        hidden_layer_sizes=None,
-        likelihood="auto",
-        n_levels=None,
-        order="natural",
-        n_masks=1,
-        input_dropout=None,
-        ema_decay=0.0,
-        feature_layer=None,
-        learning_rate=5e-3,
-        weight_decay=1e-4,
-        max_iter=50,
-        batch_size=100,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-        callbacks=None,
-        device="auto",
-        precision="float32",
+        self, *, image_shape=None, hidden_layer_sizes=None, likelihood="auto", n_levels=None, order="natural",
+        n_masks=1, input_dropout=None, ema_decay=0.0, feature_layer=None, learning_rate=5e-3, weight_decay=1e-4,
+        max_iter=50, batch_size=100, early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4,
+        warm_start=False, random_state=None, verbose=0, callbacks=None, device="auto", precision="float32",
         compile=False,
-    ):
+    ):  # fmt: skip
         self._store(locals())
 
     @property

@@ -121,20 +121,8 @@ class TorchEstimator(Estimator):
             module = self._build(spec)
         for name, value in buffers.items():
             module.get_buffer(name).copy_(torch.tensor(value))  # as_tensor warns of arrays mapped read-only
-        self.net_ = self._make_net(module, device)
+        self.net_ = training.make_net(module, device, self, self._parts)
         self.n_iter_, self.history_ = 0, []
-
-    def _make_net(self, module, device):
-        return training.make_net(
-            module,
-            device,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            precision=self.precision,
-            compile=self.compile,
-            parts=self._parts,
-        )
 
     # -- validation ----------------------------------------------------------------------------------------
 
@@ -201,7 +189,7 @@ class TorchEstimator(Estimator):
             module = self._build(self._spec_)
         # copied: joblib maps arrays read-only
         module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
-        self.net_ = self._make_net(module, device)
+        self.net_ = training.make_net(module, device, self, self._parts)
         self.net_.module_.eval()
 
 

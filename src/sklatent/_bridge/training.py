@@ -204,29 +204,30 @@ class RowNet(NeuralNet):
         self.history.record(prefix + "_batch_count", len(iterator))
 
 
-def make_net(module, device, *, batch_size, learning_rate, weight_decay, precision="float32", compile=False, parts=()):
-    """An initialised skorch net around a module; its optimizer lives as long as the net does.
+def make_net(module, device, estimator, parts):
+    """An initialised skorch net around a module, as the estimator's parameters have it.
 
-    ``parts`` are patterns of parameter names, for each a group of the optimizer; one more group has the rest.
+    Its optimizer lives as long as it does. ``parts`` are patterns of parameter names, for each a group of the
+    optimizer; one more group has the rest.
     """
     module = place(module, device)
-    if compile:
+    if estimator.compile:
         module.compile()  # in place: torch.compile(module) would rename every weight
     return RowNet(
         module,
         criterion=MeanRowLoss,
         optimizer=torch.optim.AdamW,
-        optimizer__weight_decay=weight_decay,
+        optimizer__weight_decay=estimator.weight_decay,
         optimizer__fused=device.type in ("cpu", "cuda"),
         optimizer__param_groups=[(pattern, {}) for pattern in parts],
-        lr=learning_rate,
-        batch_size=batch_size,
+        lr=estimator.learning_rate,
+        batch_size=estimator.batch_size,
         iterator_train=Batches,
         iterator_train__shuffle=True,
         iterator_valid=Batches,
         train_split=None,
         device=device,
-        precision=precision,
+        precision=estimator.precision,
         verbose=0,
     ).initialize()
 

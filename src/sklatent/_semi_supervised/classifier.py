@@ -158,34 +158,11 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
     }
 
     def __init__(
-        self,
-        encoder=None,
-        *,
-        image_shape=None,
-        graph=None,
-        n_rounds=None,
-        augmentation="auto",
-        mixup=1.0,
-        vat=None,
-        class_weight=None,
-        freeze=0,
-        encoder_learning_rate=None,
-        learning_rate=3e-3,
-        weight_decay=5e-4,
-        ema_decay=0.99,
-        max_iter=None,
-        batch_size=320,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        random_state=None,
-        verbose=0,
-        callbacks=None,
-        device="auto",
-        precision="float32",
-        compile=False,
-    ):
+        self, encoder=None, *, image_shape=None, graph=None, n_rounds=None, augmentation="auto", mixup=1.0, vat=None,
+        class_weight=None, freeze=0, encoder_learning_rate=None, learning_rate=3e-3, weight_decay=5e-4, ema_decay=0.99,
+        max_iter=None, batch_size=320, early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4,
+        random_state=None, verbose=0, callbacks=None, device="auto", precision="float32", compile=False,
+    ):  # fmt: skip
         self._store(locals())
 
     def fit(self, X, y):
