@@ -1,15 +1,20 @@
 """GraphLabelSpreading, and how labels are read."""
 
+import pickle
 import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
+import skops.io
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from scipy.sparse import csr_array
+from sklearn.base import clone
 from sklearn.datasets import make_blobs, make_moons
 from sklearn.decomposition import PCA
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.neighbors import NearestNeighbors
@@ -17,7 +22,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 
-from sklatent import GraphLabelSpreading, LabeledKFold, _graph
+from sklatent import GraphLabelSpreading, LabeledKFold
+from sklatent._semi_supervised import graph as _graph
+from sklatent._semi_supervised import label_spreading
 from sklatent._semi_supervised.labels import encode_labels
 
 
@@ -72,6 +79,44 @@ def test_labels_that_cannot_be_meant(y, message):
         GraphLabelSpreading().fit(np.zeros((3, 1)), y)
 
 
+@pytest.mark.parametrize(
+    "y",
+    [
+        [0.0, np.nan, 1.0],
+        np.array([0, np.nan, 1], dtype=object),
+        ["a", np.nan, "b"],
+        np.array(["a", np.nan, "b"], dtype=object),
+        np.array(["a", pd.NA, "b"], dtype=object),
+        pd.Series([0, pd.NA, 1], dtype="Int64"),
+        pd.Series([True, pd.NA, False], dtype="boolean"),
+        pd.Series(["a", pd.NA, "b"], dtype="string"),
+        pd.Series(["a", np.nan, "b"]),
+        pd.Series(["a", np.nan, "b"], dtype="category"),
+    ],
+    ids=lambda y: f"{type(y).__name__} {getattr(y, 'dtype', '')}",
+)
+def test_labels_that_are_missing(y):
+    X = np.zeros((3, 1))
+    for call in (encode_labels, lambda y: GraphLabelSpreading().fit(X, y), lambda y: list(LabeledKFold(2).split(X, y))):
+        with pytest.raises(ValueError, match=r"y holds NaN\. Unlabelled rows are marked by the number -1\."):
+            call(y)
+
+
+def test_no_labels_at_all_and_infinite_ones():
+    for y, message in [(None, "requires y to be passed"), ([0, np.inf, 1], "y contains infinity")]:
+        with pytest.raises(ValueError, match=message):
+            GraphLabelSpreading().fit(np.zeros((3, 1)), y)
+
+
+def test_the_empty_string_is_a_class_with_a_warning():
+    X, names = np.arange(4.0)[:, None], ["a", "", "b", ""]
+    for y in (names, np.array(names), np.array(names, dtype=object), pd.Series(names)):
+        with pytest.warns(UserWarning, match="rows with '' are taken for a class.*marked by the number -1") as caught:
+            spreading = GraphLabelSpreading().fit(X, y)
+        assert caught[0].filename == __file__
+        assert spreading.classes_.tolist() == ["", "a", "b"]
+
+
 # -- the mathematics ---------------------------------------------------------------------------------------------
 
 
@@ -85,7 +130,7 @@ def test_spreading_solves_its_equation(alpha):
     degree = np.where(dense.sum(1) > 0, dense.sum(1), 1)
     S = dense / np.sqrt(np.outer(degree, degree))
     exact = (1 - alpha) * np.linalg.solve(np.eye(60) - alpha * S, Y)
-    assert_allclose(_graph.spread(csr_array(dense), Y, alpha), exact, rtol=1e-3, atol=1e-6)
+    assert_allclose(_graph.Graph(csr_array(dense)).spread(Y, alpha), exact, rtol=1e-3, atol=1e-6)
     F = Y
     for _ in range(3000):
         F = alpha * S @ F + (1 - alpha) * Y
@@ -95,7 +140,7 @@ def test_spreading_solves_its_equation(alpha):
 def test_weights_are_symmetric_gaussians_of_the_nearest():
     X = np.random.RandomState(0).normal(size=(50, 3))
     spreading = GraphLabelSpreading(4).fit(X, np.arange(50) % 2)
-    nodes = spreading._nodes
+    nodes = spreading._nodes_
     distances = np.linalg.norm(nodes[:, None] - nodes[None], axis=2)
     np.fill_diagonal(distances, np.inf)
     last = np.sort(distances, axis=1)[:, 3]
@@ -122,15 +167,15 @@ def test_class_mass_follows_the_prior():
 def test_labels_held_out_are_not_shown():
     X, y = make_moons(30, noise=0.2, random_state=0)
     spreading = GraphLabelSpreading(class_prior=None).fit(X, y)
-    W, nodes = spreading._connect(), np.arange(10)
+    links, nodes = _graph.Graph(spreading._connect()), np.arange(10)
     codes = np.array([0, 0, 1, 1, 1, 1, 0, 0, 0, 2])
-    found = _graph.held_out(W, nodes, codes, 3, 0.9, None)
+    found = links.held_out(nodes, codes, 3, 0.9, None)
     assert np.isnan(found[9]).all(), "the only label of its class is always shown"
     splits = StratifiedKFold(3, shuffle=True, random_state=0).split(codes[:9], codes[:9])
     for shown, hidden in splits:
         Y = np.zeros((30, 3))
         Y[[*shown, 9], [*codes[shown], 2]] = 1
-        assert_allclose(found[hidden], _graph.normalise(_graph.spread(W, Y, 0.9), None)[hidden])
+        assert_allclose(found[hidden], _graph.normalise(links.spread(Y, 0.9), None)[hidden])
     assert _graph.folds(np.arange(5)) == []
 
 
@@ -143,6 +188,73 @@ def test_alpha_and_accuracy_are_chosen_by_labels_held_out(digits, labels):
     assert GraphLabelSpreading(alpha=0.7).fit(digits, y).alpha_ == 0.7
     one = GraphLabelSpreading().fit(digits, few(labels, 1))
     assert one.held_out_accuracy_ is None
+    assert one.held_out_distributions_ is None
+
+
+def test_distributions_held_out_are_of_the_labelled_rows_in_their_order(digits, labels):
+    y = few(labels, 5)
+    y[np.flatnonzero(y == 3)[1:]] = -1  # the only label of its class
+    spreading, known = GraphLabelSpreading().fit(digits, y), y[y != -1]
+    q = spreading.held_out_distributions_
+    assert q.shape == (46, 10)
+    assert_array_equal(np.isnan(q), np.repeat(known[:, None] == 3, 10, axis=1))
+    assert_allclose(q[known != 3].sum(axis=1), 1)
+    found = spreading.classes_[q[known != 3].argmax(axis=1)]
+    assert_allclose(spreading.held_out_accuracy_, np.mean(found == known[known != 3]))
+    assert_array_equal(spreading.transduction_[y != -1], known)  # whereas here they were shown
+
+
+def test_what_follows_from_the_weights_is_found_once(digits, labels, monkeypatch):
+    calls = []
+
+    def counted(*args, **kwargs):
+        calls.append(args)
+        return components(*args, **kwargs)
+
+    components = _graph.connected_components
+    monkeypatch.setattr(_graph, "connected_components", counted)
+    GraphLabelSpreading().fit(digits, few(labels, 5))
+    assert len(calls) == 1, "alphas and folds share one graph"
+
+
+def test_too_few_steps_are_warned_of(monkeypatch):
+    X, y = make_blobs(200, centers=2, random_state=0)  # three steps reach all rows, but not exactly
+    monkeypatch.setattr(_graph, "MOST_STEPS", 3)
+    with pytest.warns(ConvergenceWarning, match=r"not converged after 3 steps.*alpha=0\.9 says.*smaller") as caught:
+        GraphLabelSpreading(50, alpha=0.9).fit(X, few(y, 20))
+    assert caught[0].filename == __file__
+
+
+def test_scipy_before_1_12(monkeypatch):
+    X, y = make_moons(200, noise=0.06, random_state=0)
+    now = GraphLabelSpreading().fit(X, few(y, 2))
+    cg = _graph.cg
+    monkeypatch.delattr(sparse, "diags_array")
+    monkeypatch.setattr(_graph, "RTOL", "tol")
+    monkeypatch.setattr(_graph, "cg", lambda A, b, *, tol, **options: cg(A, b, rtol=tol, **options))
+    assert_array_equal(GraphLabelSpreading().fit(X, few(y, 2)).label_distributions_, now.label_distributions_)
+
+
+@pytest.mark.parametrize(("n_labelled", "n_rows"), [(2500, 4000), (3500, 4000), (100, 200)])
+def test_codes_are_compared_on_3000_rows_at_most(n_labelled, n_rows, monkeypatch):
+    seen = []
+
+    class Recorder:
+        held_out_accuracy_ = 0.5
+
+        def fit(self, X, y):
+            seen.append((X[:, 0], y))
+            return self
+
+    monkeypatch.setattr(label_spreading, "GraphLabelSpreading", Recorder)
+    codes = np.where(np.arange(n_rows) < n_labelled, np.arange(n_rows) % 2, -1)
+    X = np.random.RandomState(0).normal(size=(n_rows, 3))
+    label_spreading.compare_with_pca(X, np.arange(n_rows)[:, None], codes, 0)
+    rows, known = seen[0]
+    assert len(rows) == len(np.unique(rows)) == len(seen[1][1]) == min(n_rows, 3000)
+    assert_array_equal(known, codes[rows])
+    assert np.sum(known != -1) == min(n_labelled, 3000)
+    assert n_labelled < 3000 or rows.max() > 3400, "any of the labelled rows, not the first"
 
 
 def test_probabilities_are_calibrated(digits, labels):
@@ -172,10 +284,10 @@ def test_a_new_row_gets_the_weighted_vote_of_its_neighbours():
     spreading = GraphLabelSpreading(5).fit(X, few(y, 3))
     new = X[:20] + 0.05
     for row, found in zip(new, spreading.predict_proba(new), strict=True):
-        squares = ((spreading._nodes - row) ** 2).sum(axis=1)
+        squares = ((spreading._nodes_ - row) ** 2).sum(axis=1)
         nearest = np.argsort(squares)[:5]
-        weights = np.exp(-squares[nearest] / spreading._width**2)
-        assert_allclose(found, weights @ spreading._distributions[nearest] / weights.sum(), rtol=1e-9)
+        weights = np.exp(-squares[nearest] / spreading._width_**2)
+        assert_allclose(found, weights @ spreading._distributions_[nearest] / weights.sum(), rtol=1e-9)
     far = spreading.predict_proba(np.array([[1e6, 1e6]]))  # all weights underflow: the nearest row still counts
     assert_allclose(far.sum(), 1)
 
@@ -276,8 +388,13 @@ def test_components_without_a_label_are_counted_and_get_the_prior():
     X = np.concatenate([np.random.RandomState(i).normal(100 * i, size=(30, 2)) for i in range(3)])
     y = np.full(90, -1)
     y[[0, 1, 2, 30]] = [0, 0, 0, 1]
-    with pytest.warns(UserWarning, match="30 of 90 rows lie in parts of the graph that hold no label, or too far"):
-        spreading = GraphLabelSpreading(5, class_prior="labelled").fit(X, y)
+    spreading = GraphLabelSpreading(5, class_prior="labelled")
+    for estimator in (make_pipeline(StandardScaler(), spreading), spreading):
+        with pytest.warns(
+            UserWarning, match="30 of 90 rows lie in parts of the graph that hold no label, or"
+        ) as caught:
+            estimator.fit(X, y)
+        assert caught[0].filename == __file__
     assert spreading.n_undecided_ == 30
     assert_allclose(spreading.label_distributions_[60:], np.tile([0.75, 0.25], (30, 1)))
     assert_array_equal(spreading.transduction_, np.repeat([0, 1, 0], 30))
@@ -320,6 +437,7 @@ def test_neighbours_by_an_approximate_index(monkeypatch):
     other = GraphLabelSpreading().fit(X, few(y, 5))
     assert_allclose(other.label_distributions_, exact.label_distributions_, rtol=1e-6)
     assert_allclose(other.predict_proba(X + 0.1), exact.predict_proba(X + 0.1), rtol=1e-6)
+    assert_array_equal(pickle.loads(pickle.dumps(other)).predict_proba(X + 0.1), other.predict_proba(X + 0.1))
 
 
 def test_approximate_neighbours_give_nearly_the_same(monkeypatch):
@@ -348,6 +466,37 @@ def test_a_fit_that_fails_leaves_nothing_fitted():
         spreading.fit(X, np.full(30, -1))
     with pytest.raises(NotFittedError):
         spreading.predict(X)
+    assert vars(spreading) == GraphLabelSpreading().get_params()
+
+
+@pytest.mark.parametrize("n_features", [2, 40])  # a tree, and none
+def test_a_file_holds_arrays_alone(n_features):
+    """An index of scikit-learn's in a file that was changed can crash the process which loads it."""
+    X, y = make_blobs(200, n_features=n_features, centers=3, random_state=0)
+    spreading = GraphLabelSpreading(7).fit(X, few(y, 3))
+    assert all(name.endswith("_") for name in set(vars(spreading)) - set(spreading.get_params()))
+    kinds = {type(value) for name, value in spreading.__getstate__().items() if name.endswith("_")}
+    assert kinds <= {np.ndarray, float, int}
+    expected = spreading.predict_proba(X + 0.5)
+    spreading.set_params(n_neighbors=3)  # the graph has 7 still
+    dumped = skops.io.dumps(spreading)
+    assert set(skops.io.get_untrusted_types(data=dumped)) == {"sklatent.GraphLabelSpreading"}
+    by_skops = skops.io.loads(dumped, trusted=["sklatent.GraphLabelSpreading"])
+    for loaded in (pickle.loads(pickle.dumps(spreading)), by_skops, spreading):
+        assert_array_equal(loaded.predict_proba(X + 0.5), expected)
+    one = GraphLabelSpreading().fit(X[:1], [4])  # has no index
+    assert pickle.loads(pickle.dumps(one)).predict(X[:2]).tolist() == [4, 4]
+
+
+def test_the_folds_have_a_path_that_stays():
+    folds = LabeledKFold(3, shuffle=True, random_state=0)
+    assert repr(folds) == "LabeledKFold(n_splits=3, random_state=0, shuffle=True)"
+    dumped = pickle.dumps(folds)
+    assert b"sklatent" in dumped
+    assert b"_semi_supervised" not in dumped
+    search = clone(GridSearchCV(GraphLabelSpreading(), {"n_neighbors": [3]}, cv=pickle.loads(dumped)))
+    assert "LabeledKFold(n_splits=3" in repr(search)
+    assert vars(search.cv) == vars(folds)
 
 
 def test_values_whose_distances_overflow():

@@ -5,6 +5,7 @@ References: D. Zhou, O. Bousquet, T. N. Lal, J. Weston, B. Schoelkopf, "Learning
 functions", 2003 (class mass normalisation).
 """
 
+import inspect
 import warnings
 
 import numpy as np
@@ -13,16 +14,21 @@ from scipy.optimize import minimize_scalar
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import LinearOperator, cg
 from scipy.special import log_softmax, softmax
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import NearestNeighbors
+
+from .._bridge.state import warn
 
 MAX_EXACT_ROWS = 100_000  # beyond, exact neighbours cost minutes
 MOST_SPLITS = 3  # of the labels, to hold out
 MOST_POWER = 20  # of a distribution
+MOST_STEPS = 10_000  # of conjugate gradients
 TOLERANCE = 1e-6  # of a residual, relative to the labels
 FINER = 1e-12  # what it is multiplied by while rows are not reached
 LEAST_TOLERANCE = 1e-130  # whose square is still a number
 TINY = 1e-30
+RTOL = "rtol" if "rtol" in inspect.signature(cg).parameters else "tol"  # the latter before scipy 1.12
 
 
 def neighbor_index(Z, n_neighbors, n_jobs=None):
@@ -77,38 +83,67 @@ def similarity(distances, rows, width):
     """
     n, k = rows.shape
     weights = np.exp(-np.square(distances / width, dtype=np.float64)).ravel()
-    W = sparse.csr_array((np.maximum(weights, 1e-30), (np.repeat(np.arange(n), k), rows.ravel())), shape=(n, n))
+    W = sparse.csr_array((np.maximum(weights, TINY), (np.repeat(np.arange(n), k), rows.ravel())), shape=(n, n))
     return W.maximum(W.T).tocsr()
 
 
-def spread(W, Y, alpha):
-    """F = (1 - alpha) (I - alpha S)^-1 Y with S = D^-1/2 W D^-1/2, by conjugate gradients.
-
-    It is where F <- alpha S F + (1 - alpha) Y comes to rest (Zhou et al. 2004). Each step reaches one neighbour on, and
-    there are enough of them to reach all rows that are linked to a label, as far as float64 tells them from 0.
+class Graph:
+    """What follows from the weights alone: S = D^-1/2 W D^-1/2, and the connected components.
 
     Parameters
     ----------
     W : csr_array of shape (n, n)
         Symmetric, not negative.
-    Y : ndarray of shape (n, n_classes)
-    alpha : float in (0, 1)
-
-    Returns
-    -------
-    F : ndarray of shape (n, n_classes), not negative
     """
-    degree = W.sum(axis=1)
-    scale = sparse.diags_array(1 / np.sqrt(np.where(degree > 0, degree, 1)))
-    S = (scale @ W @ scale).tocsr()
-    system = LinearOperator(W.shape, matvec=lambda f: f - alpha * (S @ f), dtype=np.float64)
-    linked, tolerance = ~unreached_rows(W, Y.any(axis=1)), TOLERANCE
-    while True:
-        columns = [cg(system, (1 - alpha) * y, rtol=tolerance, maxiter=10_000)[0] for y in Y.T]
-        F = np.maximum(np.stack(columns, axis=1), 0)
-        tolerance *= FINER
-        if F[linked].any(axis=1).all() or tolerance < LEAST_TOLERANCE:
-            return F
+
+    def __init__(self, W):
+        degree = W.sum(axis=1)
+        scale = 1 / np.sqrt(np.where(degree > 0, degree, 1))
+        self.S = W.multiply(scale[:, np.newaxis]).multiply(scale).tocsr()
+        self.component = connected_components(W, directed=False)[1]
+
+    def spread(self, Y, alpha):
+        """F = (1 - alpha) (I - alpha S)^-1 Y, by conjugate gradients.
+
+        It is where F <- alpha S F + (1 - alpha) Y comes to rest (Zhou et al. 2004). Each step reaches one neighbour on,
+        and there are enough of them to reach all rows that are linked to a label, as far as float64 tells them from 0.
+
+        Parameters
+        ----------
+        Y : ndarray of shape (n, n_classes)
+        alpha : float in (0, 1)
+
+        Returns
+        -------
+        F : ndarray of shape (n, n_classes), not negative
+        """
+        system = LinearOperator(self.S.shape, matvec=lambda f: f - alpha * (self.S @ f), dtype=np.float64)
+        linked, tolerance = np.isin(self.component, self.component[Y.any(axis=1)]), TOLERANCE
+        while True:
+            options = {RTOL: tolerance, "atol": 0, "maxiter": MOST_STEPS}
+            solved = [cg(system, (1 - alpha) * y, **options) for y in Y.T]
+            F = np.maximum(np.stack([f for f, _ in solved], axis=1), 0)
+            tolerance *= FINER
+            if F[linked].any(axis=1).all() or tolerance < LEAST_TOLERANCE:
+                break
+        if any(info for _, info in solved):
+            warn(
+                f"Conjugate gradients had not converged after {MOST_STEPS} steps: labels may have spread less far than "
+                f'alpha={alpha} says. Pass a smaller alpha; alpha="auto" takes 0.99 at most.',
+                ConvergenceWarning,
+            )
+        return F
+
+    def held_out(self, nodes, codes, n_classes, alpha, prior):
+        """Distributions of the labelled nodes where their own labels, fold by fold, are not shown.
+
+        NaN in the rows of classes with a single label, which is always shown.
+        """
+        found = np.full((len(nodes), n_classes), np.nan)
+        for shown, hidden in folds(codes):
+            F = self.spread(one_hot(nodes[shown], codes[shown], (len(self.component), n_classes)), alpha)
+            found[hidden] = normalise(F, prior)[nodes[hidden]]
+        return found
 
 
 def one_hot(nodes, codes, shape):
@@ -141,18 +176,6 @@ def folds(codes):
     return [(np.setdiff1d(np.arange(len(codes)), rows), rows) for rows in hidden]
 
 
-def held_out(W, nodes, codes, n_classes, alpha, prior):
-    """Distributions of the labelled nodes where their own labels, fold by fold, are not shown: (n_labelled, n_classes).
-
-    NaN in the rows of classes with a single label, which is always shown.
-    """
-    found = np.full((len(nodes), n_classes), np.nan)
-    for shown, hidden in folds(codes):
-        F = spread(W, one_hot(nodes[shown], codes[shown], (W.shape[0], n_classes)), alpha)
-        found[hidden] = normalise(F, prior)[nodes[hidden]]
-    return found
-
-
 def sharpen(distributions, power):
     """q^power, normalised."""
     return softmax(power * np.log(np.maximum(distributions, TINY)), axis=1)
@@ -171,12 +194,6 @@ def calibrate(distributions, codes):
         return -np.mean((1 - smooth) * log_p[np.arange(len(codes)), codes] + smooth * log_p.mean(axis=1))
 
     return float(np.exp(minimize_scalar(cross_entropy, bounds=(0, np.log(MOST_POWER)), method="bounded").x))
-
-
-def unreached_rows(W, labelled):
-    """Mask of the rows in connected components without any labelled row."""
-    _, component = connected_components(W, directed=False)
-    return ~np.isin(component, np.unique(component[labelled]))
 
 
 def vote(distances, rows, width, distributions):

@@ -4,20 +4,20 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._bridge.state import Estimator, all_or_nothing, warn
 from . import graph
-from .labels import UNLABELLED, MostLikelyClass, encode_labels
+from .labels import UNLABELLED, MostLikelyClass, check_missing, encode_labels
 
 ALPHAS = (0.99, 0.95, 0.8, 0.5)  # of alpha="auto": the first that errs no more than the best, but for chance
 POWER = 4.0  # of the distributions, where no label can be held out
-ROWS_TO_COMPARE = 3000  # unlabelled ones
+ROWS_TO_COMPARE = 3000  # at most
 
 
-class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
+class GraphLabelSpreading(MostLikelyClass, Estimator):
     r"""Spread the labels of few rows to all rows, over a sparse graph of nearest neighbours.
 
     With :math:`W` the symmetric Gaussian weights between neighbours, :math:`S = D^{-1/2} W D^{-1/2}`, and :math:`Y`
@@ -57,7 +57,11 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
         The one that ``"auto"`` chose.
     held_out_accuracy_ : float or None
         Share of the labels found when they are held out, a third at a time, and spread from the others: compares
-        features for the graph where no rows can be spared for a test. None if each class has one label.
+        features for the graph where no rows can be spared for a test. None if each class has one label, or there is
+        one class.
+    held_out_distributions_ : ndarray of shape (n_labelled, n_classes), float64, or None
+        Of the labelled rows, in the order of ``fit``, each where its own label was held out so; NaN where a class has
+        no other label. None where ``held_out_accuracy_`` is.
     n_undecided_ : int
         Rows in parts of the graph that hold no label, or hundreds of links from all: they get the class prior, and the
         class that it makes most likely.
@@ -75,7 +79,7 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
     Distances are Euclidean: features of different units need a ``StandardScaler`` in front. Rows that coincide are
     one node of the graph. Neighbours are exact up to 100,000 different rows (20 s on one core for 60,000 rows of 64
     features) and beyond that found by pynndescent, an extra: ``pip install "sklatent[approximate]"``. Memory is linear
-    in the number of rows.
+    in the number of rows. A pickle holds no index of the neighbours: loading it builds that anew.
 
     A y of -1 and 1 alone is the binary coding, in which -1 is a class; in all others it marks the unlabelled rows.
 
@@ -130,35 +134,27 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
         Raises
         ------
         ValueError
-            If no row has a label, if labels are real numbers, if ``class_prior`` does not fit the classes, or if
-            distances overflow.
+            If no row has a label, if labels are missing or real numbers, if ``class_prior`` does not fit the
+            classes, or if distances overflow.
         """
-        self._validate_params()
-        vars(self).pop("_distributions", None)  # what fails below leaves it unfitted
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        self.classes_, codes = encode_labels(y)
-        prior = self._prior(codes)
-        self._nodes, node = np.unique(X, axis=0, return_inverse=True)
-        node = node.reshape(-1)  # shape differs between versions of numpy
-        labelled = codes != UNLABELLED
-        W = self._connect()
-        labels = node[labelled], codes[labelled]
-        self.alpha_, power = self._choose(W, *labels, prior)
-        Y = graph.one_hot(*labels, (len(self._nodes), len(self.classes_)))
-        F = graph.spread(W, Y, self.alpha_)
-        q, unreached = graph.sharpen(graph.normalise(F, prior), power), ~F.any(axis=1)
-        q[unreached] = 1 / len(self.classes_) if prior is None else prior
-        self._distributions = q
-        self.label_distributions_ = q[node]
-        self.transduction_ = self.classes_[self.label_distributions_.argmax(axis=1)]
-        self.transduction_[labelled] = self.classes_[codes[labelled]]
-        self.n_undecided_ = int(unreached[node].sum())
-        if self.n_undecided_:
-            warnings.warn(
-                f"{self.n_undecided_} of {len(X)} rows lie in parts of the graph that hold no label, or too far from "
-                "all; they get the class prior. Label a row there, or pass more n_neighbors.",
-                stacklevel=2,
-            )
+        with all_or_nothing(self):
+            self._validate_params()
+            check_missing(y)  # in better words than those of the next line
+            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+            self.classes_, codes = encode_labels(y)
+            self._nodes_, node = np.unique(X, axis=0, return_inverse=True)
+            node = node.reshape(-1)  # shape differs between versions of numpy
+            labelled = codes != UNLABELLED
+            unreached = self._spread(node[labelled], codes[labelled])[node]
+            self.label_distributions_ = self._distributions_[node]
+            self.transduction_ = self.classes_[self.label_distributions_.argmax(axis=1)]
+            self.transduction_[labelled] = self.classes_[codes[labelled]]
+            self.n_undecided_ = int(unreached.sum())
+            if self.n_undecided_:
+                warn(
+                    f"{self.n_undecided_} of {len(X)} rows lie in parts of the graph that hold no label, or too far "
+                    "from all; they get the class prior. Label a row there, or pass more n_neighbors."
+                )
         return self
 
     def predict_proba(self, X):
@@ -174,36 +170,57 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        if len(self._nodes) == 1:
-            return np.repeat(self._distributions, len(X), axis=0)
-        distances, rows = self._index.kneighbors(X)
+        if len(self._nodes_) == 1:
+            return np.repeat(self._distributions_, len(X), axis=0)
+        distances, rows = self._index_.kneighbors(X)
         _check_finite(distances, X)
-        return graph.vote(distances, rows, self._width, self._distributions)
+        return graph.vote(distances, rows, self._width_, self._distributions_)
+
+    def _spread(self, nodes, codes):
+        """Distributions of all nodes; returns the mask of those that no label reaches."""
+        n_classes, prior = len(self.classes_), self._prior(codes)
+        links = graph.Graph(self._connect())
+        self.alpha_, power = self._choose(links, nodes, codes, prior)
+        F = links.spread(graph.one_hot(nodes, codes, (len(self._nodes_), n_classes)), self.alpha_)
+        unreached = ~F.any(axis=1)
+        self._distributions_ = graph.sharpen(graph.normalise(F, prior), power)
+        self._distributions_[unreached] = 1 / n_classes if prior is None else prior
+        return unreached
 
     def _connect(self):
         """The weights between the nodes; keeps the index and the kernel's width for new rows."""
-        n = len(self._nodes)
+        n = len(self._nodes_)
         if n == 1:
             return graph.sparse.csr_array((1, 1))
         with np.errstate(over="ignore"):
-            farthest = np.sqrt(np.square(np.ptp(self._nodes, axis=0)).sum())
-        _check_finite(farthest, self._nodes)
-        self._index = graph.neighbor_index(self._nodes, min(self.n_neighbors, n - 1), self.n_jobs)
-        distances, rows = self._index.kneighbors()
-        self._width = graph.kernel_width(distances)
-        return graph.similarity(distances, rows, self._width)
+            farthest = np.sqrt(np.square(np.ptp(self._nodes_, axis=0)).sum())
+        _check_finite(farthest, self._nodes_)
+        self._k_ = min(self.n_neighbors, n - 1)
+        self._grow()
+        distances, rows = self._index_.kneighbors()
+        self._width_ = graph.kernel_width(distances)
+        return graph.similarity(distances, rows, self._width_)
 
-    def __sklearn_is_fitted__(self):
-        return "_distributions" in vars(self)
+    def _grow(self):
+        """The index follows from the nodes, so a pickle holds these alone; pynndescent takes as long as in ``fit``."""
+        self._index_ = graph.neighbor_index(self._nodes_, self._k_, self.n_jobs)
 
-    def _choose(self, W, nodes, codes, prior):
+    def __getstate__(self):
+        return {name: value for name, value in super().__getstate__().items() if name != "_index_"}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if hasattr(self, "_k_"):
+            self._grow()
+
+    def _choose(self, links, nodes, codes, prior):
         """alpha, and the power that calibrates, both by labels held out; keeps what these were found to be."""
         alphas = [self.alpha] if self.alpha != "auto" else list(ALPHAS)
-        self.held_out_accuracy_ = self._held_out = None
+        self.held_out_accuracy_ = self.held_out_distributions_ = None
         counts = np.bincount(codes)
         if counts.max() < 2 or len(counts) < 2:
             return alphas[0], POWER
-        held_out = [graph.held_out(W, nodes, codes, len(counts), alpha, prior) for alpha in alphas]
+        held_out = [links.held_out(nodes, codes, len(counts), alpha, prior) for alpha in alphas]
         tested = ~np.isnan(held_out[0][:, 0])
         found, codes = [q[tested] for q in held_out], codes[tested]
         wrong = np.array([q.argmax(axis=1) != codes for q in found], dtype=int)
@@ -211,7 +228,7 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
         chosen = int(np.argmax(more.sum(axis=1) <= np.sqrt(np.abs(more).sum(axis=1))))
         self.held_out_accuracy_ = float(1 - wrong[chosen].mean())
         power = graph.calibrate(found[chosen], codes)
-        self._held_out = graph.sharpen(held_out[chosen], power)  # NaN where a label cannot be held out
+        self.held_out_distributions_ = graph.sharpen(held_out[chosen], power)
         return alphas[chosen], power
 
     def _prior(self, codes):
@@ -219,7 +236,7 @@ class GraphLabelSpreading(MostLikelyClass, BaseEstimator):
         if self.class_prior is None:
             return None
         if isinstance(self.class_prior, str):
-            counts = np.bincount(codes[codes != UNLABELLED]) if self.class_prior == "labelled" else np.ones(n_classes)
+            counts = np.bincount(codes) if self.class_prior == "labelled" else np.ones(n_classes)
             return counts / counts.sum()
         prior = np.asarray(self.class_prior, dtype=float)
         if prior.shape != (n_classes,) or not np.isclose(prior.sum(), 1) or (prior <= 0).any():
@@ -238,11 +255,13 @@ def _check_finite(distances, X):
 def compare_with_pca(X, Z, codes, seed):
     """``held_out_accuracy_`` over codes Z and over a PCA of X: {"codes": , "pca": }; None if each class has one label.
 
-    Of the labelled rows and up to ``ROWS_TO_COMPARE`` others.
+    On ``ROWS_TO_COMPARE`` rows at most: the labelled ones, or that many of them, and then others.
     """
-    labelled, rest = np.flatnonzero(codes != UNLABELLED), np.flatnonzero(codes == UNLABELLED)
     random = np.random.RandomState(seed)
-    rows = np.concatenate([labelled, random.permutation(rest)[: max(ROWS_TO_COMPARE, len(labelled))]])
+    labelled, rest = np.flatnonzero(codes != UNLABELLED), np.flatnonzero(codes == UNLABELLED)
+    if len(labelled) > ROWS_TO_COMPARE:
+        labelled = random.permutation(labelled)
+    rows = np.concatenate([labelled, random.permutation(rest)])[:ROWS_TO_COMPARE]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of undecided rows, and of PCA where X is constant
         pca = PCA(min(50, X.shape[1], len(rows)), random_state=seed).fit_transform(X[rows])

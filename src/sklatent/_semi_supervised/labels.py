@@ -6,7 +6,18 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from .._bridge.state import Public, warn
+
 UNLABELLED = -1
+MARK = "Unlabelled rows are marked by the number -1"
+MISSING = {"None": "None", "nan": "NaN", "<NA>": "NaN"}  # by str, as pandas' NA has no truth value
+
+
+def check_missing(y):
+    """Raise if labels are missing in another way than by -1. Of y as given: an array makes ["a", nan] hold "nan"."""
+    for label in () if y is None else np.asarray(y, dtype=object).ravel():
+        if not isinstance(label, str) and str(label) in MISSING:
+            raise ValueError(f"y holds {MISSING[str(label)]}. {MARK}.")
 
 
 def encode_labels(y):
@@ -27,17 +38,18 @@ def encode_labels(y):
     Raises
     ------
     ValueError
-        If no row has a label, if only one class has and other rows have none, or if labels are real numbers.
+        If no row has a label, if only one class has and other rows have none, if some are missing in another way than
+        by -1, or if they are real numbers.
     """
+    check_missing(y)
     y = column_or_1d(y, warn=True)
     strings = y.dtype.kind in "USO" and [label for label in y if isinstance(label, str)]
     if strings and str(UNLABELLED) in strings:
         raise ValueError(
-            "y holds the string '-1'. Unlabelled rows are marked by the number -1: beside strings that takes "
-            "y = np.array([...], dtype=object)."
+            f"y holds the string '-1'. {MARK}: beside strings that takes y = np.array([...], dtype=object)."
         )
-    if y.dtype.kind == "O" and any(label is None for label in y):
-        raise ValueError("y holds None. Unlabelled rows are marked by the number -1.")
+    if strings and "" in strings:
+        warn(f"y holds empty strings, and the rows with '' are taken for a class. {MARK}.")
     labelled = np.ones(len(y), dtype=bool) if y.dtype.kind in "US" else np.array(y != UNLABELLED, dtype=bool)
     if not labelled.any():
         raise ValueError("y labels no row: all of it is -1. At least one row of each class must have its label.")
@@ -77,7 +89,7 @@ class MostLikelyClass(ClassifierMixin):
         return self.classes_[best]
 
 
-class LabeledKFold(StratifiedKFold):
+class LabeledKFold(StratifiedKFold, metaclass=Public):
     """Stratified folds of the labelled rows; rows with the label -1 are in every training part and in no test part.
 
     So is the row of a class that has a single label: without it, the class would not be known.

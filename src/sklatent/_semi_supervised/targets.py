@@ -60,7 +60,8 @@ def pooled_with_linear(graph, Z, known):
     linear, found = LogisticRegression(max_iter=1000), np.full((len(codes), len(graph.classes_)), np.nan)
     for shown, hidden in folds(codes):
         found[hidden] = linear.fit(Z[labelled[shown]], codes[shown]).predict_proba(Z[labelled[hidden]])
-    share = 0.5 if graph._held_out is None else _best_share(graph._held_out, found, codes)
+    by_graph = graph.held_out_distributions_
+    share = 0.5 if by_graph is None else _best_share(by_graph, found, codes)
     return share * graph.label_distributions_ + (1 - share) * linear.fit(Z[labelled], codes).predict_proba(Z)
 
 
