@@ -459,7 +459,11 @@ def test_a_frozen_encoder_of_other_features(rows, encoder):
 
 @pytest.mark.parametrize(
     ("y", "message"),
-    [(np.full(150, -1), "y labels no row"), (np.linspace(0, 1, 150), "Unknown label type")],
+    [
+        (np.full(150, -1), "y labels no row"),
+        (np.linspace(0, 1, 150), "Unknown label type"),
+        (np.r_[np.nan, np.zeros(149)], "y holds NaN. Unlabelled rows are marked by the number -1"),
+    ],
 )
 def test_labels_that_cannot_be_learned(y, message, rows):
     with pytest.raises(ValueError, match=message):

@@ -124,11 +124,11 @@ def _snapshot_of_net(net):
 
 
 def warn(message, category=UserWarning):
-    """Warn at the user's line: the nearest that is neither this package's nor scikit-learn's."""
+    """Warn at the user's line: the nearest that is neither this package's nor scikit-learn's or joblib's."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 
 
-_INSIDE = {PACKAGE, "sklearn", "contextlib"}
+_INSIDE = {PACKAGE, "sklearn", "joblib", "contextlib"}

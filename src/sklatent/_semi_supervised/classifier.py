@@ -18,8 +18,8 @@ from .._bridge.state import all_or_nothing, warn
 from .._bridge.training import Rows
 from .._nn.classifier import Classifier
 from .._nn.corruption import CORRUPTIONS, make_corruption
-from .label_spreading import GraphLabelSpreading, compare_with_pca
-from .labels import UNLABELLED, MostLikelyClass, encode_labels
+from .label_spreading import ROWS_TO_COMPARE, GraphLabelSpreading, compare_with_pca
+from .labels import UNLABELLED, MostLikelyClass, check_missing, encode_labels
 from .recipes import recipe
 from .targets import class_weights, one_hot, pooled_with_linear, pseudo_labels
 
@@ -188,6 +188,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         """
         with all_or_nothing(self):
             self._validate_params()
+            check_missing(y)
             encoder = self._checked_encoder(X)
             X, y = validate_data(self, X, y, dtype=DTYPES, order=None)
             self.classes_, codes = encode_labels(y)
@@ -326,7 +327,7 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
         """``agreement_``, with a warning where the codes are worse than PCA's beyond chance."""
         found = compare_with_pca(X, Z, known, seed)
         if found is not None:
-            n = np.sum(known != UNLABELLED)
+            n = min(np.sum(known != UNLABELLED), ROWS_TO_COMPARE)
             share = (n * found["pca"] + 2) / (n + 4)  # A. Agresti, B. A. Coull 1998: an error also where all are found
             if found["codes"] < found["pca"] - 2 * math.sqrt(2 * share * (1 - share) / n):
                 warn(
