@@ -354,7 +354,7 @@ def test_the_graph_that_predicts_has_all_labels(rows):
 
 
 def test_image_shape_belongs_to_the_encoder(digits, labels, encoder):
-    with pytest.raises(ValueError, match=r"image_shape=\(8, 8\) is for encoder=None, but the encoder .* None. Pass it"):
+    with pytest.raises(ValueError, match=r"image_shape=\(8, 8\) is for encoder=None, but the encoder .*None. Pass it"):
         quick(tiny(), image_shape=(8, 8)).fit(digits[:100], labels[:100])
     quick(encoder, image_shape=(1, 8, 8), max_iter=1).fit(digits[:100], labels[:100])
 

@@ -87,11 +87,6 @@ class CoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Unsupe
     def _n_features_out(self):
         return self._spec_["n_components"]
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
-
     def _spec(self):
         conv = self.image_shape_ is not None if self.architecture == "auto" else self.architecture == "conv"
         if conv and self.image_shape_ is None:

@@ -176,11 +176,6 @@ class AutoregressiveDensity(
     def n_levels_(self):
         return self._spec_["n_levels"]
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
-
     def _spec(self):
         shape = self.image_shape_ or (1, 1, self.n_features_in_)  # a table is an image of one line
         options = {name: getattr(self, name) for name in self._core_options}

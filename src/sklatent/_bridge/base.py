@@ -154,6 +154,11 @@ class TorchEstimator(Estimator):
             )
         return np.sort(np.random.RandomState(seed).permutation(n)[:n_valid])
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]  # all of them have codes
+        return tags
+
     # -- rows through the net ------------------------------------------------------------------------------
 
     @property

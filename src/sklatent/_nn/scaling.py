@@ -90,24 +90,10 @@ def make_levels(spec):
 
 
 class Reals(Affine):
-    """Real values, centred and scaled, behind the same face as ``Levels``: log p(x) = log p(u) - log scale.
-
-    Parameters
-    ----------
-    n_features : int
-    noise : float
-        Standard deviation, in scaled units, of normal noise that training adds to each value: what is learned is
-        the density smoothed by a kernel of that width.
-    """
-
-    def __init__(self, n_features, noise=0.0):
-        super().__init__(n_features)
-        self.noise = noise
+    """Real values, centred and scaled, behind the same face as ``Levels``: log p(x) = log p(u) - log scale."""
 
     def forward(self, x):  # (n, d) of any real dtype -> u (n, d), beyond (n, d) zeros
         u = self.scaled(x)
-        if self.training and self.noise:
-            u = u + self.noise * torch.randn_like(u)
         return u, torch.zeros_like(u)
 
     def values(self, u, generator=None):  # (n, d) -> (n, d); as ``Levels.values``, but with nothing to draw

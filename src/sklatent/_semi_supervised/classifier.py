@@ -357,11 +357,6 @@ class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostL
     def _n_features_out(self):
         return self.encoder_._n_features_out
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
-
     def _codes(self, X):
         """``transform`` of rows already checked, as an array whatever ``set_output`` asks for."""
         return self._apply_checked(_encode, X)
