@@ -6,7 +6,6 @@ from numbers import Integral
 
 import numpy as np
 import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
@@ -17,7 +16,7 @@ from .._nn.corruption import CORRUPTIONS, make_corruption
 MAX_COMPONENTS = 32  # of n_components=None
 
 
-class CoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, UnsupervisedEstimator):
+class CoderTransformer(UnsupervisedEstimator):
     """What the encoder-decoder transformers share."""
 
     _parameter_constraints = {

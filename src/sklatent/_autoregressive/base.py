@@ -3,7 +3,7 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
+from sklearn.base import DensityMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -20,9 +20,7 @@ from .._nn.scaling import make_levels
 ROWS_FOR_SCALE = 200  # of the features of ``transform``
 
 
-class AutoregressiveDensity(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, SampleMethods, DensityMixin, UnsupervisedEstimator
-):
+class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
     """Exact log-likelihoods, samples, completions and features of a model p(x) = prod_i p(x_i | what comes before)."""
 
     _core = None  # the class of the net: PixelCNN or PixelRNN

@@ -11,6 +11,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -49,8 +50,8 @@ def check_widths(hidden_layer_sizes):
     return tuple(widths)
 
 
-class TorchEstimator(Estimator):
-    """Base of all that hold a fitted skorch net, ``net_``, and never a tensor in their pickled state."""
+class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
+    """Base of all that hold a fitted skorch net, ``net_``, but no tensor in their pickled state; all have codes."""
 
     _parts = ()  # of the module, by pattern, that have learning rates of their own
 
@@ -156,7 +157,7 @@ class TorchEstimator(Estimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]  # all of them have codes
+        tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
     # -- rows through the net ------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import math
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -25,7 +25,7 @@ from .targets import class_weights, one_hot, pooled_with_linear, pseudo_labels
 
 
 @fill_doc
-class EncoderClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MostLikelyClass, TorchEstimator):
+class EncoderClassifier(MostLikelyClass, TorchEstimator):
     r"""Fine-tune an encoder to classify, from few labels and many rows without any.
 
     The encoder is trained on all rows, without labels. Then a net, the encoder and a linear head, learns the labelled
