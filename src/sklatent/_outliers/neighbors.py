@@ -57,8 +57,10 @@ class NeighborsDensity(TableDensity):
 
     Notes
     -----
-    A row at distance zero is taken for the scored row itself and left out once, so that the rows of ``fit`` score as
-    new ones do. The fitted object holds the rows that were kept; a score costs distances to all of them.
+    A row that is scored counts as a new one: if it equals a row of ``fit``, it is at distance zero, for which
+    ``CLOSEST`` = 1e-4 standard deviations in each feature stand. The rows of ``fit`` are left out of their own
+    neighbours only among themselves: as the core grows, and where ``DensityOutlierDetector`` ranks among them. The
+    fitted object holds the rows that were kept; a score costs distances to all of them.
 
     It is a score more than a density: it does not integrate to one, and in many dimensions the logarithm of the
     distance, times their number, moves fast.
@@ -112,11 +114,12 @@ class NeighborsDensity(TableDensity):
         with all_or_nothing(self):
             self._validate_params()
             X = self._check_rows(X, reset=True)
-            self._leave_one_out_ = True
+            self._leave_one_out_ = True  # the rows to be scored are the rows of fit
             self.support_ = np.ones(len(X), dtype=bool)
             if self.support_fraction < 1:
                 self._choose(X)
             self._index(X[self.support_])
+            self._leave_one_out_ = False
         return self
 
     def _choose(self, X):
