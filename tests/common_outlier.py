@@ -56,7 +56,7 @@ POOL = [("normals", FrozenEstimator(FITTED)), ("kernel", FrozenEstimator(KernelD
 
 def frozen(method, **params):
     """A detector that has nothing to fit."""
-    background = WIDE if SCORES[method].takes_background else None
+    background = WIDE if "background" in SCORES[method].takes else None
     return DensityOutlierDetector(
         FrozenEstimator(FITTED), method=method, background=background, random_state=0, **params
     )

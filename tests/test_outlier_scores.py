@@ -18,20 +18,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklatent import DensityOutlierDetector, PixelCNNDensity, VAETransformer
-from sklatent._outliers.conformal import learn_ranks, smooth_log_p
-from sklatent._outliers.scores import (
-    MUTATION_RATE,
-    SCORES,
-    Fisher,
-    Pool,
-    Statistics,
-    Typicality,
-    code_lengths,
-    corrupted,
-    head_score,
-    learn_bytes,
-    learn_head,
-)  # fmt: skip
+from sklatent._outliers.codelength import _CodeLength
+from sklatent._outliers.conformal import _Ranks
+from sklatent._outliers.densities import MUTATION_RATE, _Mixture, corrupted
+from sklatent._outliers.scores import _Fisher, _LogLikelihood, _Pool, _Statistics, _Typicality
 
 # -- scores ----------------------------------------------------------------------------------------------------
 
@@ -57,33 +47,31 @@ def test_ratio_of_what_is_impossible_under_both():
 
 
 def test_typicality_is_the_distance_from_the_mean_of_other_rows():
-    score = Typicality(FITTED)
-    score.learn(X)
+    score = _Typicality(FITTED).fit(X)
     new = np.array([FITTED.mean_, FITTED.mean_ + 3 * FITTED.sd_])
     mean = FITTED.score_samples(X).mean()
-    assert_allclose(score.score(new), -np.abs(FITTED.score_samples(new) - mean))
+    assert_allclose(score.score_samples(new), -np.abs(FITTED.score_samples(new) - mean))
     assert FITTED.score_samples(new)[0] > mean > FITTED.score_samples(new)[1]
 
 
 def test_fisher_sums_log_p_values_of_the_conditionals():
-    score = Fisher(FITTED)
-    score.learn(X)
+    score = _Fisher(FITTED).fit(X)
     columns = FITTED.score_features(X)
     counts = (columns[:, np.newaxis] <= columns[np.newaxis]).sum(axis=0)  # (n, n, d) -> (n, d)
-    assert_allclose(score.score(X), np.log((1 + counts) / 1001).sum(axis=1))
+    assert_allclose(score.score_samples(X), np.log((1 + counts) / 1001).sum(axis=1))
 
 
 def test_statistics_are_a_rank_of_the_sum_and_one_of_a_mixture_on_the_other_half():
-    score = Statistics(FITTED, codelength=lambda rows: 0.1 * np.abs(rows).sum(axis=1))
-    score.learn(X)
-    columns = np.stack([FITTED.score_samples(X), 0.1 * np.abs(X).sum(axis=1)], axis=1)
+    codelength = _CodeLength(lambda levels: 0.1 * levels.sum()).fit(X)
+    score = _Statistics(FITTED, codelength=codelength).fit(X)
+    columns = np.stack([FITTED.score_samples(X), codelength.nats(X)], axis=1)
     statistics = np.hstack([columns, FITTED.score_statistics(X)])
     scaler = StandardScaler().fit(statistics[:500])
     head = GaussianMixture(4, covariance_type="tied", reg_covar=0.01, random_state=0)
     head.fit(scaler.transform(statistics[:500]))
     both = columns.sum(axis=1)[500:], head.score_samples(scaler.transform(statistics[500:]))
     counts = [(scores <= scores[:, np.newaxis]).sum(axis=1) for scores in both]
-    assert_allclose(score.score(X[500:]), np.log((1 + np.array(counts)) / 501).sum(axis=0))
+    assert_allclose(score.score_samples(X[500:]), np.log((1 + np.array(counts)) / 501).sum(axis=0))
 
 
 def test_statistics_see_what_is_too_likely():
@@ -92,10 +80,10 @@ def test_statistics_see_what_is_too_likely():
     density = FrozenEstimator(GaussianMixture().fit(many))
     mode = many.mean(axis=0, keepdims=True)
     assert DensityOutlierDetector(density).fit(many).p_values(mode) == 1
-    score = Statistics(density)
-    score.learn(many)
-    common = head_score(score.learned["head"], score._statistics(many)[1])
-    assert (head_score(score.learned["head"], score._statistics(mode)[1]) >= common).mean() < 0.02
+    with pytest.warns(UserWarning, match="GaussianMixture tells no score_statistics"):
+        score = _Statistics(density).fit(many)
+    likely, common = (score.mixture_.score_samples(score._statistics(rows)[1]) for rows in (mode, many))
+    assert (likely >= common).mean() < 0.02
 
 
 def test_statistics_flag_what_is_too_likely_by_its_short_code():
@@ -109,40 +97,39 @@ def test_statistics_flag_what_is_too_likely_by_its_short_code():
 
 
 def test_one_reference_row_is_enough_for_a_mixture():
-    head = learn_head(np.array([[1.0, 2.0]]), seed=0)
-    assert (np.diff(head_score(head, np.array([[9.0, 9.0], [1.0, 2.0]]))) > 0).all()
+    mixture = _Mixture(random_state=0).fit(np.array([[1.0, 2.0]]))
+    assert (np.diff(mixture.score_samples(np.array([[9.0, 9.0], [1.0, 2.0]]))) > 0).all()
 
 
 def test_smooth_ranks():
     reference = np.array([3.0, 1.0, 2.0, 2.0, 7.0, np.inf * -1])
-    ranks = partial(smooth_log_p, ranks=learn_ranks(reference))
+    ranks = _Ranks().fit(reference).log_p
     assert_allclose(np.exp(ranks(np.array([1.0, 2.0, 3.0, 7.0]))), np.array([3, 5, 6, 7]) / 7)
     assert_allclose(ranks(np.array([1.5])), np.log([3 / 7, 5 / 7]).mean())
     assert (np.diff(ranks(np.array([-np.inf, -1e9, -5.0, 0.0, 0.999, 1.0, 1.1, 4.0, 7.0]))) > 0).all()
     assert_allclose(ranks(np.array([0.0, -1.0])), np.log(2 / 7) - [1 / 2, 2 / 3])  # the tail's mean excess is 1
     assert_allclose(ranks(np.array([-np.inf, -1e300])), np.log(2 / 7) - 1)
     assert ranks(np.array([8.0, np.inf])).tolist() == [0.0, 0.0]
-    constant = partial(smooth_log_p, ranks=learn_ranks(np.full(9, 5.0)))
+    constant = _Ranks().fit(np.full(9, 5.0)).log_p
     assert_allclose(constant(np.array([5.0, 6.0])), 0)
     assert_allclose(constant(np.array([4.9])), np.log(1 / 10) - 1)
-    assert np.isfinite(smooth_log_p(np.array([-np.inf, 0.0]), learn_ranks(np.full(3, -np.inf)))).all()
+    assert np.isfinite(_Ranks().fit(np.full(3, -np.inf)).log_p(np.array([-np.inf, 0.0]))).all()
 
 
 def test_a_pool_is_the_mean_of_log_p_values():
-    pool = Pool([SCORES["log_likelihood"](density) for _, density in POOL])
-    pool.learn(X)
+    pool = _Pool([_LogLikelihood(density) for _, density in POOL]).fit(X)
     scores = np.stack([density.score_samples(X) for _, density in POOL])
     log_p = np.log((1 + (scores[:, :, np.newaxis] <= scores[:, np.newaxis]).sum(axis=1)) / 1001)
-    centres = [smooth_log_p(s.mean(), learn_ranks(s)) for s in scores]
-    assert_allclose(pool.score(X), log_p.mean(axis=0) - np.mean(centres))
+    centres = [_Ranks().fit(s).log_p(s.mean()) for s in scores]
+    assert_allclose(pool.score_samples(X), log_p.mean(axis=0) - np.mean(centres))
 
 
 def test_a_pool_ranks_what_its_members_learned_on_other_rows():
-    pool = Pool([Typicality(density) for _, density in POOL])
-    pool.learn(X)
-    for (_, density), score, member in zip(POOL, pool.scores, pool.learned["members"], strict=True):
-        assert_allclose(member["learned"]["centre"], density.score_samples(X[:500]).mean())
-        assert_allclose(member["ranks"]["knots"], np.sort(score.score(X[500:])))
+    pool = _Pool([_Typicality(density) for _, density in POOL]).fit(X)
+    for (_, density), (score, ranks, *_) in zip(POOL, pool.members_, strict=True):
+        assert_allclose(score.centre_, density.score_samples(X[:500]).mean())
+        assert_allclose(ranks.knots_, np.sort(score.score_samples(X[500:])))
+    assert not hasattr(pool.scores[0], "centre_"), "a copy was fitted"
 
 
 def test_a_pool_is_no_worse_than_a_poor_member():
@@ -161,7 +148,7 @@ def test_auto_is_statistics_for_images_only():
     assert DensityOutlierDetector(Normals(), random_state=0).fit(X).method_ == "log_likelihood"
     detector = DensityOutlierDetector(FrozenEstimator(image.fit(X)), random_state=0).fit(X)
     assert detector.method_ == "statistics"
-    assert detector._codec == ("bz2", "zlib")
+    assert detector._score_.codelength.codec == ("bz2", "zlib")
     piped = FrozenEstimator(make_pipeline(StandardScaler(), image).fit(X))
     assert DensityOutlierDetector(piped, random_state=0).fit(X).method_ == "statistics"
     assert detector.backgrounds_ == []
@@ -195,23 +182,25 @@ def test_corrupted_rows():
     assert_allclose(changed.to_numpy()[moved[:, 0], 0].mean(), (real.min(axis=0) + real.max(axis=0))[0] / 2, atol=0.3)
 
 
+def code_lengths(X, codec, *, like, **params):
+    return _CodeLength(codec, **params).fit(like).nats(X)
+
+
 def test_code_lengths_of_names_functions_and_real_values():
     whole = np.random.RandomState(0).randint(0, 256, size=(5, 400)).astype(np.uint8)
     flat = np.full((1, 400), 9, dtype=np.uint8)
-    as_is = learn_bytes(whole)
+    lengths = partial(code_lengths, like=whole)
     for name in ("bz2", "lzma", "zlib"):
-        assert code_lengths(flat, name, **as_is)[0] < 0.5 * code_lengths(whole, name, **as_is).min()
-    assert_array_equal(code_lengths(whole, zlib.compress, **as_is), code_lengths(whole, "zlib", **as_is))
-    assert_array_equal(code_lengths(whole, lambda row: float(row[0]), **as_is), whole[:, 0])
+        assert lengths(flat, name)[0] < 0.5 * lengths(whole, name).min()
+    assert_array_equal(lengths(whole, zlib.compress), lengths(whole, "zlib"))
+    assert_array_equal(lengths(whole, lambda row: float(row[0])), whole[:, 0])
     turned = whole.reshape(5, 20, 20).swapaxes(1, 2).reshape(5, 400)
-    each = [code_lengths(scan, name, **as_is) for name in ("bz2", "zlib") for scan in (whole, turned)]
-    assert_allclose(code_lengths(whole, ("bz2", "zlib"), image_shape=(1, 20, 20), **as_is), np.mean(each, axis=0))
-    chosen = code_lengths(whole[:, :9], "zlib", image_shape=(1, 20, 20), **as_is)  # the net sees other columns
-    assert_array_equal(chosen, code_lengths(whole[:, :9], "zlib", **as_is))
+    each = [lengths(scan, name) for name in ("bz2", "zlib") for scan in (whole, turned)]
+    assert_allclose(lengths(whole, ("bz2", "zlib"), image_shape=(1, 20, 20)), np.mean(each, axis=0))
     real = np.array([[-1.0, 0.0, 4.0], [-1.0, 1.0, 9.0]])
     seen = []
     rows_seen = np.vstack([real, [[-50.0, 2.0, 50.0]]])
-    code_lengths(rows_seen, lambda row: seen.append(row.copy()) or 0.0, **learn_bytes(real))
+    code_lengths(rows_seen, lambda row: seen.append(row.copy()) or 0.0, like=real)
     assert_array_equal(seen, [[0, 26, 128], [0, 51, 255], [0, 76, 255]])
 
 
@@ -225,7 +214,7 @@ def test_images_are_read_by_rows_and_columns_and_codecs_averaged():
     }
     assert (bytes_of[zlib][1] > 1.5 * bytes_of[zlib][0]).all(), "the two scans differ"
     flat, nats = scans[0], 8 * np.log(2) * np.mean([*bytes_of.values()], axis=(0, 1))
-    lengths = partial(code_lengths, flat, low=0.0, step=1.0, image_shape=(2, 30, 20))
+    lengths = partial(code_lengths, flat, like=flat, image_shape=(2, 30, 20))
     assert_allclose(lengths(("bz2", "zlib")), nats)
     assert_allclose(lengths("zlib"), 8 * np.log(2) * bytes_of[zlib].mean(axis=0))
     assert_array_equal(lengths(lambda row: float(row[20])), flat[:, 20])
@@ -287,14 +276,17 @@ def test_contributions_of_a_pool_add_up_and_blame_the_feature(method):
 
 
 def test_scores_that_are_no_sums_say_so():
-    reasons = {method: f"method='{method}' is no sum over the features" for method in ("complexity", "regret")}
-    detectors = [frozen(method).fit(X) for method in reasons] + [
-        DensityOutlierDetector(KernelDensity(), random_state=0).fit(X)
-    ]
-    for detector, reason in zip(detectors, [*reasons.values(), "KernelDensity has no score_features"], strict=True):
-        with pytest.raises(AttributeError, match="no attribute 'score_features'") as caught:
-            detector.score_features(X[:2])
-        assert reason in str(caught.value.__cause__)
+    detectors = {
+        "with method='complexity' .*: the score is no sum over": frozen("complexity"),
+        "with method='regret' .*: the score is no sum over": frozen("regret"),
+        "KernelDensity has no score_features": DensityOutlierDetector(KernelDensity(), random_state=0),
+    }
+    for reason, detector in detectors.items():
+        detector.fit(X)
+        assert not hasattr(detector, "score_features")
+        for words in ("This 'DensityOutlierDetector' .*has no attribute 'score_features'", reason):
+            with pytest.raises(AttributeError, match=words):
+                detector.score_features(X[:2])
     nested = [("kernel", DensityOutlierDetector(KernelDensity(), random_state=0)), ("normals", Normals())]
     scores = DensityOutlierDetector(nested, random_state=0).fit(rows(3000)).score_samples([[0, 0, 0], [9, 9, 9]])
     assert scores[0] > scores[1]

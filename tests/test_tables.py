@@ -11,8 +11,10 @@ from scipy.special import digamma, gammaln
 from scipy.stats import multivariate_normal
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from sklatent import HistogramDensity, NeighborsDensity
+from sklatent import DensityOutlierDetector, HistogramDensity, NeighborsDensity
 
 SHEAR = np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.3], [0.0, 0.0, 2.0]])
 EVERY = [HistogramDensity(), NeighborsDensity(3), NeighborsDensity(1, support_fraction=0.5, random_state=0)]
@@ -63,7 +65,7 @@ def test_neighbors_are_the_formula_by_brute_force(k):
 
     new = np.vstack([NEW, X[:3], [[4.0, 0.0, 30.0]]])
     squares = ((squash(new)[:, np.newaxis] - squash(X)) ** 2).sum(axis=2)
-    squares[np.arange(60, 63), np.arange(3)] = np.inf  # rows of fit are not their own neighbours
+    assert (squares[np.arange(60, 63), np.arange(3)] == 0).all(), "a row that equals one of fit is at distance zero"
     nearest = np.sort(squares, axis=1)[:, :k] + 3 * 1e-8
     volume = 1.5 * math.log(math.pi) - gammaln(2.5)
     level = digamma(np.arange(1, k + 1)).mean() - math.log(400) - volume
@@ -167,6 +169,27 @@ def test_a_fit_is_reproducible_and_a_pickle_holds_arrays(density):
     unknown = skops.io.get_untrusted_types(data=dumped)
     assert unknown == [f"{type(density).__module__}.{type(density).__name__}"]
     assert_array_equal(skops.io.loads(dumped, trusted=unknown).score_samples(NEW), scores)
+
+
+def test_a_new_row_that_equals_one_of_fit_is_nearer_than_any_other():
+    density = NeighborsDensity(1).fit(X)
+    scores = density.score_samples(X[:1] + np.array([[0.0], [1e-3], [1e-2], [1e-1]]))
+    assert (np.diff(scores) < 0).all()
+    assert_allclose(density.score_features(X).sum(axis=1), density.score_samples(X))
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_rows_of_fit_are_left_out_of_their_own_neighbors_where_they_rank(piped):
+    density = make_pipeline(StandardScaler(), NeighborsDensity(1)) if piped else NeighborsDensity(1)
+    detector = DensityOutlierDetector(density, contamination=0.1, calibration_size=None).fit(X)
+    U = StandardScaler().fit_transform(X) if piped else X
+    apart = [NeighborsDensity(1).fit(np.delete(U, i, axis=0)).score_samples(U[i : i + 1]) for i in range(20)]
+    assert np.corrcoef(np.ravel(apart), detector.score_samples(X[:20]))[0, 1] > 0.999
+    assert (detector.predict(X) == -1).sum() == 40
+    assert_array_equal(detector.fit_predict(X), detector.predict(X))
+    plain = detector.estimators_[0].score_samples(X)
+    assert (plain > detector.score_samples(X) + 1).all(), "as new rows"
+    assert_array_equal(np.sort(plain)[-20:], detector.recalibrate(X).calibration_scores_[-20:])
 
 
 # -- the core --------------------------------------------------------------------------------------------------

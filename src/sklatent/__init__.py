@@ -14,9 +14,15 @@ from ._display import (
     ScoreHistogramDisplay,
     ScoreMapDisplay,
 )
+
+# the private ones are what files of detectors name: sklatent._Pool, wherever the class is
+from ._outliers.codelength import _CodeLength  # noqa: F401
+from ._outliers.conformal import _Ranks  # noqa: F401
+from ._outliers.densities import _Mixture  # noqa: F401
 from ._outliers.detector import DensityOutlierDetector
 from ._outliers.histogram import HistogramDensity
 from ._outliers.neighbors import NeighborsDensity
+from ._outliers.scores import _Complexity, _Fisher, _LogLikelihood, _Pool, _Ratio, _Regret, _Statistics, _Typicality  # noqa: F401
 from ._semi_supervised.classifier import EncoderClassifier
 from ._semi_supervised.label_spreading import GraphLabelSpreading
 from ._semi_supervised.labels import LabeledKFold

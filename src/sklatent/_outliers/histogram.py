@@ -4,14 +4,15 @@ import math
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import DensityMixin
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._bridge.base import DensityMethods
+from .._bridge.state import Estimator, all_or_nothing
 
 
-class TableDensity(DensityMethods, DensityMixin, BaseEstimator):
+class TableDensity(DensityMethods, DensityMixin, Estimator):
     """Base: scores are sums over the features."""
 
     def score_samples(self, X):
@@ -91,16 +92,16 @@ class HistogramDensity(TableDensity):
         -------
         self : object
         """
-        self._validate_params()
-        X = self._check_rows(X, reset=True)
-        self._n_bins, self._low, self._high = self.n_bins, X.min(axis=0), X.max(axis=0)
-        width = self._high / self.n_bins - self._low / self.n_bins
-        self._width = np.where(width > 0, width, 1.0)
-        bins = self._bins(X)
-        counts = np.stack([np.bincount(column, minlength=self.n_bins) for column in bins.T])
-        log_cells = np.log(len(X) + 0.5 * self.n_bins) + np.log(self._width)
-        self._log_density = np.log(counts + 0.5) - log_cells[:, np.newaxis]  # (d, bins)
-        self._log_empty = math.log(0.5) - log_cells  # (d,)
+        with all_or_nothing(self):
+            self._validate_params()
+            X = self._check_rows(X, reset=True)
+            self._n_bins_, self._low_, self._high_ = self.n_bins, X.min(axis=0), X.max(axis=0)
+            width = self._high_ / self.n_bins - self._low_ / self.n_bins
+            self._width_ = np.where(width > 0, width, 1.0)
+            counts = np.stack([np.bincount(column, minlength=self.n_bins) for column in self._bins(X).T])
+            log_cells = np.log(len(X) + 0.5 * self.n_bins) + np.log(self._width_)
+            self._log_density_ = np.log(counts + 0.5) - log_cells[:, np.newaxis]  # (d, bins)
+            self._log_empty_ = math.log(0.5) - log_cells  # (d,)
         return self
 
     def score_features(self, X):
@@ -116,15 +117,12 @@ class HistogramDensity(TableDensity):
         """
         check_is_fitted(self)
         X = self._check_rows(X)
-        inside = np.clip(X, self._low, self._high)
-        log_density = self._log_density[np.arange(X.shape[1]), self._bins(inside)]
+        inside = np.clip(X, self._low_, self._high_)
+        log_density = self._log_density_[np.arange(X.shape[1]), self._bins(inside)]
         with np.errstate(over="ignore"):
-            beyond = np.minimum(np.abs(X - inside) / self._width, np.finfo(np.float64).max)
-        return np.where(beyond > 0, self._log_empty - np.log1p(beyond), log_density)
+            beyond = np.minimum(np.abs(X - inside) / self._width_, np.finfo(np.float64).max)
+        return np.where(beyond > 0, self._log_empty_ - np.log1p(beyond), log_density)
 
     def _bins(self, X):
         with np.errstate(over="ignore"):
-            return np.minimum((X - self._low) / self._width, self._n_bins - 1).astype(int)
-
-    def __sklearn_is_fitted__(self):
-        return "_log_density" in vars(self)
+            return np.minimum((X - self._low_) / self._width_, self._n_bins_ - 1).astype(int)

@@ -1,6 +1,7 @@
 """Density by the distances to neighbours."""
 
 import math
+from copy import copy
 from numbers import Integral, Real
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from .._bridge.base import fresh_seed
+from .._bridge.state import all_or_nothing
 from .histogram import TableDensity
 
 NEAR, FAR = 3.0, 4.0  # standard deviations: what is beyond the first is compressed to below the second
@@ -55,8 +57,10 @@ class NeighborsDensity(TableDensity):
 
     Notes
     -----
-    A row at distance zero is taken for the scored row itself and left out once, so that the rows of ``fit`` score as
-    new ones do. The fitted object holds the rows that were kept; a score costs distances to all of them.
+    A row that is scored counts as a new one: if it equals a row of ``fit``, it is at distance zero, for which
+    ``CLOSEST`` = 1e-4 standard deviations in each feature stand. The rows of ``fit`` are left out of their own
+    neighbours only among themselves: as the core grows, and where ``DensityOutlierDetector`` ranks among them. The
+    fitted object holds the rows that were kept; a score costs distances to all of them.
 
     It is a score more than a density: it does not integrate to one, and in many dimensions the logarithm of the
     distance, times their number, moves fast.
@@ -107,20 +111,25 @@ class NeighborsDensity(TableDensity):
         -------
         self : object
         """
-        self._validate_params()
-        X = self._check_rows(X, reset=True)
-        n, share = len(X), min(CORE, self.support_fraction)
-        if self.support_fraction == 1:
-            self.support_ = np.ones(n, dtype=bool)
-            return self._index(X)
-        scores = self._closeness(X)
-        while True:
-            n_kept = min(n, max(math.ceil(share * n), self.n_neighbors + 1))
-            self.support_ = np.zeros(n, dtype=bool)
-            self.support_[np.argsort(-scores, kind="stable")[:n_kept]] = True
+        with all_or_nothing(self):
+            self._validate_params()
+            X = self._check_rows(X, reset=True)
+            self._leave_one_out_ = True  # the rows to be scored are the rows of fit
+            self.support_ = np.ones(len(X), dtype=bool)
+            if self.support_fraction < 1:
+                self._choose(X)
             self._index(X[self.support_])
+            self._leave_one_out_ = False
+        return self
+
+    def _choose(self, X):
+        scores, share = self._closeness(X), min(CORE, self.support_fraction)
+        while True:
+            n_kept = min(len(X), max(math.ceil(share * len(X)), self.n_neighbors + 1))
+            self.support_ = np.argsort(np.argsort(-scores, kind="stable"), kind="stable") < n_kept
             if share == self.support_fraction:
-                return self
+                return
+            self._index(X[self.support_])
             share = min(round(share + STEP, 9), self.support_fraction)
             scores = self._features(X).sum(axis=1)
 
@@ -158,63 +167,65 @@ class NeighborsDensity(TableDensity):
     def _scale_to(self, X):
         size = np.abs(X).max(axis=0)
         parts = X / np.maximum(size, NOTHING)  # whose squares do not overflow
-        self._shift, scale = size * parts.mean(axis=0), size * parts.std(axis=0)
+        self._shift_, scale = size * parts.mean(axis=0), size * parts.std(axis=0)
         tiny = 10 * np.finfo(np.float64).eps * size  # nothing but rounding
         varies = scale > tiny
-        self._scale = np.where(varies, scale, np.maximum(tiny, NOTHING))  # any other value is far from a constant
-        self._log_scale = np.where(varies, np.log(self._scale), 0.0)
+        self._scale_ = np.where(varies, scale, np.maximum(tiny, NOTHING))  # any other value is far from a constant
+        self._log_scale_ = np.where(varies, np.log(self._scale_), 0.0)
 
     def _scaled(self, X):
         """Standardised; beyond ``NEAR`` strictly increasing still, towards ``FAR``, with slope 1 at the start."""
         with np.errstate(over="ignore"):
-            U = (X - self._shift) / self._scale
+            U = (X - self._shift_) / self._scale_
         size, gap = np.abs(U), FAR - NEAR
         return np.sign(U) * np.where(size > NEAR, FAR - gap**2 / np.maximum(size - NEAR + gap, gap), size)
 
     def _index(self, X):
         self._scale_to(X)
-        self._rows = self._scaled(X)
-        self._k = min(self.n_neighbors, len(X) - 1)
+        self._rows_ = self._scaled(X)
+        self._k_ = min(self.n_neighbors, len(X) - 1)
         self._grow()
-        some = self._rows[:: 1 + len(X) // 500]
-        self._usual = self._squares(some).mean(axis=(0, 1))  # (d,)
-        return self
+        some = self._rows_[:: 1 + len(X) // 500]
+        self._usual_ = self._squares(some).mean(axis=(0, 1))  # (d,)
 
     def _grow(self):
         """The tree follows from the rows, so a pickle holds these alone."""
-        self._tree = NearestNeighbors(n_neighbors=self._k + 1).fit(self._rows)
+        self._tree_ = NearestNeighbors(n_neighbors=self._k_ + 1).fit(self._rows_)
 
     def _squares(self, U):
         """Squared differences to the neighbours, (n, k, d), with a floor."""
-        index = self._tree.kneighbors(U, return_distance=False)
-        squares = (U[:, np.newaxis] - self._rows[index]) ** 2  # anew: the tree's distances may be rounded
+        index = self._tree_.kneighbors(U, return_distance=False)
+        squares = (U[:, np.newaxis] - self._rows_[index]) ** 2  # anew: the tree's distances may be rounded
         order = squares.sum(axis=2).argsort(axis=1, kind="stable")[..., np.newaxis]
         squares = np.take_along_axis(squares, order, axis=1)
-        itself = (squares[:, :1].sum(axis=2) == 0)[..., np.newaxis]
+        itself = self._leave_one_out_ & (squares[:, :1].sum(axis=2) == 0)[..., np.newaxis]
         return np.where(itself, squares[:, 1:], squares[:, :-1]) + CLOSEST**2
 
     def _features(self, X):
-        parts = [self._some_features(X[rows]) for rows in gen_batches(len(X), max(1, 2**22 // (self._k * X.shape[1])))]
+        parts = [self._some_features(X[rows]) for rows in gen_batches(len(X), max(1, 2**22 // (self._k_ * X.shape[1])))]
         return np.concatenate(parts)
 
     def _some_features(self, X):
-        d, usual = X.shape[1], self._usual.sum()
+        d, usual = X.shape[1], self._usual_.sum()
         squares = self._squares(self._scaled(X))
         excess = squares.sum(axis=2) / usual - 1  # (n, k)
         near = np.abs(excess) < 1e-8
         slope = np.where(near, 1.0, np.log1p(excess) / np.where(near, 1.0, excess)) / usual
-        log_squares = (slope[..., np.newaxis] * (squares - self._usual)).mean(axis=1)  # sums to mean log r^2 / usual
+        log_squares = (slope[..., np.newaxis] * (squares - self._usual_)).mean(axis=1)  # sums to mean log r^2 / usual
         volume = d / 2 * math.log(math.pi) - gammaln(d / 2 + 1)
-        level = digamma(np.arange(1, self._k + 1)).mean() - math.log(len(self._rows)) - volume
-        return level / d - 0.5 * math.log(usual) - d / 2 * log_squares - self._log_scale
-
-    def __sklearn_is_fitted__(self):
-        return "_tree" in vars(self)
+        level = digamma(np.arange(1, self._k_ + 1)).mean() - math.log(len(self._rows_)) - volume
+        return level / d - 0.5 * math.log(usual) - d / 2 * log_squares - self._log_scale_
 
     def __getstate__(self):
-        return {name: value for name, value in super().__getstate__().items() if name != "_tree"}
+        return {name: value for name, value in super().__getstate__().items() if name != "_tree_"}
 
     def __setstate__(self, state):
         super().__setstate__(state)
-        if "_rows" in vars(self):
+        if "_rows_" in vars(self):
             self._grow()
+
+    def _leaving_one_out(self):
+        """A copy for scores of the rows of ``fit``, each of which would find itself: it leaves that out once."""
+        twin = copy(self)
+        twin._leave_one_out_ = True
+        return twin

@@ -1,28 +1,20 @@
 """Scores of rows, higher = more normal, from fitted densities: the likelihood and what makes up for its failures.
 
-A score has ``learn(X)``, which takes what it needs from rows that no density was fitted on; ``score(X)``; and, where
-it is a sum over the features, ``features(X)``, whose rows add up to it.
+A score is an estimator: ``fit(X)`` takes what it needs from rows that no density was fitted on; ``score_samples(X)``;
+and, where it is a sum over the features, ``score_features(X)``, whose rows add up to it.
 """
 
-import bz2
-import lzma
-import math
-import zlib
+from copy import copy
+from itertools import zip_longest
 
 import numpy as np
-from sklearn.mixture import GaussianMixture
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils import _safe_indexing, check_array
+from scipy import sparse
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from .._bridge.rows import is_whole
-from .conformal import learn_ranks, smooth_log_p
-
-COMPRESSORS = {"bz2": bz2.compress, "lzma": lzma.compress, "zlib": zlib.compress}
-MUTATION_RATE = 0.2  # of the background's rows; 0.1 and 0.3 were as good
-N_HEAD_COMPONENTS, HEAD_REG_COVAR = 4, 1e-2  # of the mixture over the statistics, which are standardised
-FARTHEST = 1e3  # ranges of the reference rows beyond which a statistic is cut off: infinity has no density
+from .._bridge.state import Estimator, warn
+from .conformal import _Ranks
+from .densities import _Mixture, ask, no_features, unwrap
 
 
 def check_scores(estimator, X):
@@ -37,220 +29,21 @@ def check_scores(estimator, X):
     return scores
 
 
-def conditionals(estimator, X):
-    """``score_features`` in float64: log-likelihoods of the features, that sum to that of the row."""
-    return np.asarray(estimator.score_features(X), dtype=np.float64)
-
-
-def corrupted(X, rng):
-    """Rows in which each value is, with probability ``MUTATION_RATE``, a uniform draw from its feature's range.
-
-    Whole numbers stay whole, and dtype and column names stay. Ren et al. 2019.
-    """
-    rows = check_array(X, copy=True)
-    low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
-    whole = is_whole(rows)
-    where = np.nonzero(rng.random(rows.shape, dtype=np.float32) < MUTATION_RATE)
-    draws = low[where[1]] + rng.random(len(where[1])) * (high - low + whole)[where[1]]
-    rows[where] = np.floor(draws) if whole else draws
-    return type(X)(rows, columns=X.columns, index=X.index) if hasattr(X, "iloc") else rows
-
-
 def halves(X):
     """The first half of the rows and the rest; a single row is both."""
-    if _num_samples(X) == 1:
-        return X, X
     middle = _num_samples(X) // 2
-    indices = np.arange(_num_samples(X))
-    return _safe_indexing(X, indices[:middle]), _safe_indexing(X, indices[middle:])
+    return _safe_indexing(X, slice(max(1, middle))), _safe_indexing(X, slice(middle, None))
 
 
-def learn_bytes(X):
-    """Which value becomes which byte: itself if all are whole and from 0 to 255, else one of 256 levels of a range."""
-    X = check_array(X)
-    low, high = float(X.min()), float(X.max())
-    if is_whole(X) and low >= 0 and high <= 255:
-        return {"low": 0.0, "step": 1.0}
-    return {"low": low, "step": (high - low) / 255 or 1.0}
+def stacked(above, below):
+    """The rows of both, of one kind: frames, sparse or dense arrays. ``above`` may be None."""
+    if above is None:
+        return below
+    if hasattr(below, "iloc"):
+        import pandas as pd
 
-
-def code_lengths(X, codec, low, step, image_shape=None):
-    """Nats that lossless compressors need for each row.
-
-    ``codec`` is a name in ``COMPRESSORS``, a tuple of names, whose lengths are averaged, or maps a uint8 array to
-    bytes or to a number of nats. Named ones read an image by its rows and by its columns, and are averaged too.
-    """
-    X = check_array(X)
-    if callable(codec):
-        return _code_lengths(X, codec, codec, low, step)
-    scans = [X]
-    if image_shape is not None and math.prod(image_shape) == X.shape[1]:  # else a step of a Pipeline chose columns
-        scans.append(X.reshape(-1, *image_shape).swapaxes(-1, -2).reshape(X.shape))
-    names = (codec,) if isinstance(codec, str) else codec
-    each = [_code_lengths(scan, COMPRESSORS[name], name, low, step) for name in names for scan in scans]
-    return np.mean(each, axis=0)
-
-
-def _code_lengths(X, encode, name, low, step):
-    lengths = []
-    for i, row in enumerate(X):
-        levels = np.clip(np.rint((row.astype(np.float64) - low) / step), 0, 255).astype(np.uint8)
-        try:
-            code = encode(levels)
-            nats = 8 * math.log(2) * len(code) if isinstance(code, bytes | bytearray) else float(code)
-        except Exception as error:
-            raise ValueError(f"codelength={name!r} failed on row {i}: {error!r}") from error
-        if not math.isfinite(nats):
-            raise ValueError(f"codelength={name!r} gave {nats} for row {i}; it must give bytes or finite nats.")
-        lengths.append(nats)
-    return np.array(lengths)
-
-
-class Score:
-    """Base: what a score is computed from. What it learns is plain values, ``learned``.
-
-    Parameters
-    ----------
-    estimator : fitted estimator with ``score_samples``
-    background : fitted estimator or None
-    codelength : callable or None
-        Rows to nats.
-    seed : int
-    """
-
-    takes_background = takes_codelength = learns = False
-    splits = False  # whether the score splits among the features, given estimators with score_features
-    needs = ()  # methods of the estimator, beside score_samples
-
-    def __init__(self, estimator, background=None, codelength=None, seed=0):
-        self.estimator, self.background, self.codelength, self.seed = estimator, background, codelength, seed
-
-    def learn(self, X):
-        """Take what the score needs from the reference rows, and return it."""
-        self.learned = self._learn(X)
-        return self.learned
-
-    def restore(self, learned):
-        self.learned = learned
-        return self
-
-    @property
-    def has_features(self):
-        densities = (self.estimator, self.background) if self.takes_background else (self.estimator,)
-        return self.splits and all(hasattr(density, "score_features") for density in densities)
-
-
-class LogLikelihood(Score):
-    splits = True
-
-    def score(self, X):
-        return check_scores(self.estimator, X)
-
-    def features(self, X):
-        return conditionals(self.estimator, X)
-
-
-class Ratio(Score):
-    takes_background = splits = True
-
-    def score(self, X):
-        own = check_scores(self.estimator, X)
-        with np.errstate(invalid="ignore"):
-            return np.where(own == -np.inf, own, own - check_scores(self.background, X))
-
-    def features(self, X):
-        return conditionals(self.estimator, X) - conditionals(self.background, X)
-
-
-class Complexity(Score):
-    takes_codelength = True
-
-    def score(self, X):
-        return check_scores(self.estimator, X) + self.codelength(X)
-
-
-class Regret(Score):
-    needs = ("likelihood_regret",)
-
-    def score(self, X):
-        return -np.asarray(self.estimator.likelihood_regret(X), dtype=np.float64)
-
-
-class Typicality(LogLikelihood):
-    learns = True
-
-    def _learn(self, X):
-        scores = super().score(X)
-        means = super().features(X).mean(axis=0) if self.has_features else None
-        return {"centre": float(finite_mean(scores)), "means": means}
-
-    def score(self, X):
-        return -np.abs(super().score(X) - self.learned["centre"])
-
-    def features(self, X):
-        excess = super().features(X) - self.learned["means"]  # the sum of the means is the centre
-        return -np.sign(excess.sum(axis=1, keepdims=True)) * excess
-
-
-class Fisher(LogLikelihood):
-    learns, needs = True, ("score_features",)
-
-    def _learn(self, X):
-        return {"ranks": [learn_ranks(column) for column in conditionals(self.estimator, X).T]}
-
-    def score(self, X):
-        return self.features(X).sum(axis=1)
-
-    def features(self, X):
-        columns = zip(conditionals(self.estimator, X).T, self.learned["ranks"], strict=True)
-        return np.stack([smooth_log_p(column, ranks) for column, ranks in columns], axis=1)
-
-
-class Statistics(Score):
-    """Sum of two log ranks: of the likelihood and the code length added up, and of a mixture over all statistics.
-
-    The first is one-sided, and low for what is unlikely though simple; the second is two-sided, and low for what is
-    unlike the reference rows in anything that the statistics tell, such as where in an image the likelihood is low.
-    """
-
-    takes_codelength = learns = True
-
-    def _statistics(self, X):  # -> (n,), (n, k)
-        columns = [check_scores(self.estimator, X)]
-        if self.codelength is not None:
-            columns.append(self.codelength(X))
-        total, parts = np.sum(columns, axis=0), [np.stack(columns, axis=1)]
-        if hasattr(self.estimator, "score_statistics"):
-            parts.append(np.asarray(self.estimator.score_statistics(X), dtype=np.float64))
-        return total, np.hstack(parts)
-
-    def _learn(self, X):
-        first, second = halves(X)
-        head = learn_head(self._statistics(first)[1], self.seed)
-        total, statistics = self._statistics(second)
-        return {"head": head, "ranks": [learn_ranks(total), learn_ranks(head_score(head, statistics))]}
-
-    def score(self, X):
-        total, statistics = self._statistics(X)
-        by_total, by_head = self.learned["ranks"]
-        return smooth_log_p(total, by_total) + smooth_log_p(head_score(self.learned["head"], statistics), by_head)
-
-
-def learn_head(rows, seed):
-    """A small Gaussian mixture over standardised statistics, and the range beyond which they are cut off."""
-    rows = np.repeat(rows, 2, axis=0) if len(rows) == 1 else rows  # a mixture takes no fewer than two
-    finite = np.where(np.isfinite(rows), rows, np.nan)
-    low, high = np.nan_to_num(np.nanmin(finite, axis=0)), np.nan_to_num(np.nanmax(finite, axis=0))
-    span = FARTHEST * np.maximum(high - low, 1.0)
-    mixture = GaussianMixture(  # one covariance for all: there are many statistics and not many rows
-        min(N_HEAD_COMPONENTS, len(rows)), covariance_type="tied", reg_covar=HEAD_REG_COVAR, random_state=seed
-    )
-    mixture = make_pipeline(StandardScaler(), mixture).fit(np.where(np.isnan(finite), low, finite))
-    return {"low": low - span, "high": high + span, "mixture": mixture}
-
-
-def head_score(head, rows):
-    return head["mixture"].score_samples(np.clip(rows, head["low"], head["high"]))
+        return pd.concat([above, below])
+    return sparse.vstack([above, below], format="csr") if sparse.issparse(below) else np.concatenate([above, below])
 
 
 def finite_mean(parts):
@@ -259,65 +52,206 @@ def finite_mean(parts):
     return parts[finite].mean(axis=0) if finite.any() else np.zeros(parts.shape[1:])
 
 
-class Pool:
-    """Several scores as one: the mean logarithm of their p-values among reference rows, 0 for a row of mean scores.
+class AvailableIfSplit:
+    """A method of what holds a ``_score_`` that splits; else the error says why, unlike that of ``available_if``."""
+
+    def __init__(self, method):
+        self.method = method
+
+    def __get__(self, holder, owner):
+        if holder is not None and (why := "_score_" in vars(holder) and holder._score_.whole):
+            kind, name = f"{owner.__name__!r} with method={holder.method_!r}", self.method.__name__
+            raise AttributeError(f"This {kind} has no attribute {name!r}: {why}.")
+        return self.method.__get__(holder, owner)
+
+
+class _Score(Estimator):
+    """Base: what a score is computed from.
 
     Parameters
     ----------
-    scores : list of Score
+    density : fitted estimator with ``score_samples``
+    background : fitted estimator or None
+    codelength : fitted _CodeLength or None
+    random_state : int
     """
+
+    takes = ()  # which of background and codelength
+    needs = ()  # methods of the density, beside score_samples
+    learns = False
+    splits = False  # whether the score splits among the features, given densities with score_features
+
+    def __init__(self, density, background=None, codelength=None, random_state=0):
+        self.density, self.background, self.codelength = density, background, codelength
+        self.random_state = random_state
+
+    def fit(self, X):
+        return self
+
+    @property
+    def whole(self):
+        """Why the score does not split among the features; None if it does."""
+        if not self.splits:
+            return "the score is no sum over the features"
+        return no_features(self.density) or ("background" in self.takes and no_features(self.background)) or None
+
+
+class _LogLikelihood(_Score):
+    splits = True
+
+    def score_samples(self, X):
+        return check_scores(self.density, X)
+
+    def score_features(self, X):
+        return ask(self.density, "score_features", X)
+
+
+class _Ratio(_Score):
+    takes, splits = ("background",), True
+
+    def score_samples(self, X):
+        own = check_scores(self.density, X)
+        with np.errstate(invalid="ignore"):
+            return np.where(own == -np.inf, own, own - check_scores(self.background, X))
+
+    def score_features(self, X):
+        return ask(self.density, "score_features", X) - ask(self.background, "score_features", X)
+
+
+class _Complexity(_Score):
+    takes = ("codelength",)
+
+    def score_samples(self, X):
+        return check_scores(self.density, X) + self.codelength.nats(X)
+
+
+class _Regret(_Score):
+    needs = ("likelihood_regret",)
+
+    def score_samples(self, X):
+        return -ask(self.density, "likelihood_regret", X)
+
+
+class _Typicality(_LogLikelihood):
+    learns = True
+
+    def fit(self, X):
+        self.centre_ = float(finite_mean(super().score_samples(X)))
+        self.means_ = None if self.whole else super().score_features(X).mean(axis=0)
+        return self
+
+    def score_samples(self, X):
+        return -np.abs(super().score_samples(X) - self.centre_)
+
+    def score_features(self, X):
+        excess = super().score_features(X) - self.means_  # the sum of the means is the centre
+        return -np.sign(excess.sum(axis=1, keepdims=True)) * excess
+
+
+class _Fisher(_LogLikelihood):
+    learns, needs = True, ("score_features",)
+
+    def fit(self, X):
+        self.ranks_ = [_Ranks().fit(column) for column in super().score_features(X).T]
+        return self
+
+    def score_samples(self, X):
+        return self.score_features(X).sum(axis=1)
+
+    def score_features(self, X):
+        columns = zip(super().score_features(X).T, self.ranks_, strict=True)
+        return np.stack([ranks.log_p(column) for column, ranks in columns], axis=1)
+
+
+class _Statistics(_Score):
+    """Sum of two log ranks: of the likelihood and the code length added up, and of a mixture over all statistics.
+
+    The first is one-sided, and low for what is unlikely though simple; the second is two-sided, and low for what is
+    unlike the reference rows in anything that the statistics tell, such as where in an image the likelihood is low.
+    """
+
+    takes, learns = ("codelength",), True
+
+    def _statistics(self, X):  # -> (n,), (n, k)
+        columns = [check_scores(self.density, X)]
+        if self.codelength is not None:
+            columns.append(self.codelength.nats(X))
+        total, parts = np.sum(columns, axis=0), [np.stack(columns, axis=1)]
+        if hasattr(unwrap(self.density)[1], "score_statistics"):
+            parts.append(ask(self.density, "score_statistics", X))
+        return total, np.hstack(parts)
+
+    def fit(self, X):
+        first, second = halves(X)
+        (_, statistics), density = self._statistics(first), unwrap(self.density)[1]
+        if not hasattr(density, "score_statistics"):
+            used = "the log-likelihood" if self.codelength is None else "the log-likelihood and the code length"
+            kind, n_used = type(density).__name__, statistics.shape[1]
+            warn(f"{kind} tells no score_statistics, so that method='statistics' uses only {n_used} of it: {used}.")
+        self.mixture_ = _Mixture(self.random_state).fit(statistics)
+        total, statistics = self._statistics(second)
+        self.ranks_ = [_Ranks().fit(total), _Ranks().fit(self.mixture_.score_samples(statistics))]
+        return self
+
+    def score_samples(self, X):
+        total, statistics = self._statistics(X)
+        by_total, by_mixture = self.ranks_
+        return by_total.log_p(total) + by_mixture.log_p(self.mixture_.score_samples(statistics))
+
+
+class _Pool(Estimator):
+    """Several scores as one: the mean logarithm of their p-values among reference rows, 0 for a row of mean scores.
+
+    Copies of the ``scores`` are fitted; clones would lose their densities.
+    """
+
+    learns = True
 
     def __init__(self, scores):
         self.scores = scores
 
-    def learn(self, X):
-        inner = any(score.learns for score in self.scores)
-        first, second = halves(X) if inner else (None, X)
-        members = [self._learn_member(score, first, second) for score in self.scores]
-        self.learned = {"members": members}
-        return self.learned
-
-    def restore(self, learned):
-        self.learned = learned
-        for score, member in zip(self.scores, learned["members"], strict=True):
-            score.restore(member["learned"])
+    def fit(self, X):
+        first, X = halves(X) if any(score.learns for score in self.scores) else (X, X)
+        self.members_ = []
+        for score in self.scores:
+            score = copy(score).fit(first)
+            parts = score.score_samples(X)[:, np.newaxis] if score.whole else score.score_features(X)
+            ranks, means = _Ranks().fit(parts.sum(axis=1)), finite_mean(parts)
+            self.members_.append((score, ranks, means, float(ranks.log_p(means.sum()))))
         return self
 
-    @staticmethod
-    def _learn_member(score, first, second):
-        learned = score.learn(first) if score.learns else None
-        parts = score.features(second) if score.has_features else score.score(second)[:, np.newaxis]
-        ranks, means = learn_ranks(parts.sum(axis=1)), finite_mean(parts)
-        centre = float(smooth_log_p(means.sum(), ranks))
-        return {"learned": learned, "ranks": ranks, "means": means, "centre": centre}
+    @property
+    def whole(self):
+        return next(filter(None, (score.whole for score, *_ in self.members_)), None)
 
-    def score(self, X):
-        members = zip(self.scores, self.learned["members"], strict=True)
-        return np.mean([smooth_log_p(score.score(X), m["ranks"]) - m["centre"] for score, m in members], axis=0)
+    def score_samples(self, X):
+        each = [ranks.log_p(score.score_samples(X)) - centre for score, ranks, _, centre in self.members_]
+        return np.mean(each, axis=0)
 
-    def features(self, X):
+    def score_features(self, X):
         """Each member's excess over the mean contributions, times the slope from the mean row to this one.
 
-        The rows add up to ``score``: the rescale rule of A. Shrikumar, P. Greenside, A. Kundaje, "Learning
+        The rows add up to ``score_samples``: the rescale rule of A. Shrikumar, P. Greenside, A. Kundaje, "Learning
         important features through propagating activation differences", 2017.
         """
         total = 0.0
-        for score, member in zip(self.scores, self.learned["members"], strict=True):
-            parts = score.features(X)
-            excess = parts - member["means"]
-            rise = smooth_log_p(parts.sum(axis=1), member["ranks"]) - member["centre"]
+        for score, ranks, means, centre in self.members_:
+            parts = score.score_features(X)
+            excess, rise = parts - means, ranks.log_p(parts.sum(axis=1)) - centre
             run = excess.sum(axis=1)
             slope = np.divide(rise, run, out=np.zeros_like(run), where=run != 0)
             total = total + slope[:, np.newaxis] * excess
-        return total / len(self.scores)
+        return total / len(self.members_)
 
 
 SCORES = {
-    "log_likelihood": LogLikelihood,
-    "ratio": Ratio,
-    "complexity": Complexity,
-    "typicality": Typicality,
-    "regret": Regret,
-    "fisher": Fisher,
-    "statistics": Statistics,
-}
+    "log_likelihood": _LogLikelihood, "ratio": _Ratio, "complexity": _Complexity, "typicality": _Typicality,
+    "regret": _Regret, "fisher": _Fisher, "statistics": _Statistics,
+}  # fmt: skip
+
+
+def make_score(method, densities, backgrounds, codelength, random_state):
+    """The score of one density, or the pool of those of several; to be fitted if it learns."""
+    pairs = zip_longest(densities, backgrounds)
+    scores = [SCORES[method](*pair, codelength, random_state) for pair in pairs]
+    return scores[0] if len(scores) == 1 else _Pool(scores)
