@@ -58,7 +58,7 @@ def test_joblib_with_mmap_mode(cls, fitted, digits, tmp_path):
 def test_skops_needs_only_our_classes(cls, fitted, digits):
     dumped = skops.io.dumps(fitted[cls])
     unknown = skops.io.get_untrusted_types(data=dumped)
-    assert set(unknown) <= {f"{cls.__module__}.{cls.__name__}" for cls in ESTIMATORS}
+    assert all(name.startswith("sklatent.") and name.count(".") == 1 for name in unknown), "paths that do not move"
     loaded = skops.io.loads(dumped, trusted=unknown)
     assert_same(fitted[cls], loaded, digits)
 
