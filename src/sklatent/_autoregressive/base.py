@@ -189,7 +189,7 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         core = type(self)._core(n_params=likelihood.n_params, **options)
         return AutoregressiveModel(make_levels(spec), core, likelihood)
 
-    def _callbacks(self):
+    def _callbacks(self, n_epochs):
         return [WeightAverage(self.ema_decay)] if self.ema_decay else []
 
 

@@ -12,17 +12,23 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import training
-from .callbacks import copied
+from .callbacks import Looks, StopAfter, copied
 from .rows import check_image_shape
 from .state import Estimator, Interrupted, all_or_nothing, warn
 from .training import Phase, Rows
 
 DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.int64]  # the first is for the rest
+EPOCHS = (10, 200)  # fewest and most, of max_iter=None where no linear model is there to start at
+APART, MOST_APART, FEWEST_TO_KEEP_APART = 0.2, 1000, 10  # rows kept apart to say how far to go from the start
+FEW_ROWS = 2000  # up to which all are trained on in the end
+STEPS_OF_FEW, STEPS_OF_MANY, STEPS_TO_WARM, FEWEST_EPOCHS = 2000, 4000, 100, 3
+STILL_FALLING = 0.01  # of the held-out loss, in the last tenth of the steps
 FEWEST_ROWS = 50  # of a batch of partial_fit that may change the statistics kept beside the net
 MODULE_ADVICE = {
     "architecture": "a function that builds it: builder(input_shape, output_shape, n_code, n_latent) -> (encoder, "
@@ -57,7 +63,7 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
 
     _parameter_constraints = {
         "image_shape": ["array-like", None],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
@@ -111,7 +117,7 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         epochs = [epoch for epoch in net.history if "train_loss" in epoch]  # the last may be cut short
         for row in epochs:
             self.history_.append({k: v for k, v in row.items() if k != "batches"} | {"epoch": len(self.history_) + 1})
-        self.n_iter_ = len(self.history_)
+        self.n_iter_, self.n_steps_ = len(self.history_), self.n_steps_ + net.n_steps_
         return pressed
 
     def _start_net(self, spec, seed, buffers):
@@ -120,10 +126,9 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         self._spec_ = spec
         with training.seeded(seed, device):
             module = self._build(spec)
-        for name, value in buffers.items():
-            module.get_buffer(name).copy_(torch.tensor(value))  # as_tensor warns of arrays mapped read-only
+        _fill(module, buffers)
         self.net_ = training.make_net(module, device, self, self._parts)
-        self.n_iter_, self.history_ = 0, []
+        self.n_iter_, self.n_steps_, self.history_ = 0, 0, []
 
     # -- validation ----------------------------------------------------------------------------------------
 
@@ -233,15 +238,78 @@ class UnsupervisedEstimator(TorchEstimator):
             X = self._check_rows(X, reset=anew)
             seed = fresh_seed(self.random_state)
             apart = self._validation_rows(len(X), seed)
-            self._prepare(X, seed, anew)
-            rows = Rows(X, np.setdiff1d(np.arange(len(X)), apart))
-            held_out = Rows(X, apart) if len(apart) else None
-            phase = self._phase(rows, held_out=held_out, callbacks=self._callbacks())
-            pressed = self._train(phase, seed, keep=anew)
+            decides = anew and self.max_iter is None and not self.early_stopping
+            pressed = self._fit_from_start(X, seed) if decides and self._may_start() else False
+            if pressed is False:
+                self._prepare(X, seed, anew)
+                pressed = self._fit_epochs(X, apart, seed, keep=anew)
             self._after_training(X)
             if pressed:
                 raise pressed
         return self
+
+    def _fit_epochs(self, X, apart, seed, *, keep):
+        rows = Rows(X, np.setdiff1d(np.arange(len(X)), apart))
+        n_epochs = self.max_iter or training.epochs(self._n_steps, len(rows), self.batch_size, *EPOCHS)
+        held_out = Rows(X, apart) if len(apart) else None
+        phase = self._phase(rows, held_out=held_out, n_epochs=n_epochs, callbacks=self._callbacks(n_epochs))
+        return self._train(phase, seed, keep=keep)
+
+    def _fit_from_start(self, X, seed):
+        """From the linear model on, as far as rows kept apart gain by it; False where there is no linear model.
+
+        Few rows are then all trained on, from their own start, for as many steps; of many the best weights stay.
+        """
+        n = len(X)
+        order, n_apart = np.random.RandomState(seed).permutation(n), min(MOST_APART, math.ceil(APART * n))
+        rest, apart = np.sort(order[n_apart:]), np.sort(order[:n_apart])
+        few = n <= FEW_ROWS
+        if n < FEWEST_TO_KEEP_APART:
+            rest, apart = order, order[:0]
+        self._prepare(X[rest] if few else X, seed, True)
+        if not self._spec_.get("started"):
+            return False
+        n_steps = STEPS_OF_FEW if few else STEPS_OF_MANY
+        looks, pressed, history = Looks(Rows(X, apart)), None, []
+        if len(apart):
+            pressed = self._train(self._steps(Rows(X, rest), n_steps, looks), seed, keep=True)
+            gains = looks.gains()
+            self.baseline_loss_, self.held_out_loss_ = float(looks.start_.mean()), float(looks.best_.mean())
+            self._tell(looks, gains)
+            history = self.history_
+        if pressed or (len(apart) and gains and not few):
+            self.n_steps_ = looks.best_step_
+            return pressed
+        self._prepare(X, seed, True)
+        if len(apart) and gains:
+            pressed = self._train(self._steps(Rows(X), n_steps, StopAfter(looks.best_step_)), seed, keep=True)
+        self.history_ = history or self.history_
+        self.n_iter_ = len(self.history_)
+        return pressed
+
+    def _steps(self, rows, n_steps, callback):
+        """``n_steps`` of training at most, with a rise of the rate that is short of none: the best may come soon."""
+        n_epochs = training.epochs(n_steps, len(rows), self.batch_size, FEWEST_EPOCHS)
+        n_steps = max(n_steps, n_epochs * (len(rows) // self.batch_size))
+        options = {"n_epochs": n_epochs, "n_steps": n_steps, "n_warm": STEPS_TO_WARM}
+        return self._phase(rows, callbacks=[callback], **options)
+
+    def _tell(self, looks, gains):
+        """Where held-out rows say that the net is no better than its start, or could still become so."""
+        steps, losses = zip(*looks.trace_, strict=True)
+        before = losses[np.searchsorted(steps, 0.9 * steps[-1])]
+        if not gains:
+            warn(
+                f"The net does not beat the linear model that it starts at, on {len(looks.best_)} rows kept apart "
+                f"(a loss of {looks.best_.mean():.4g}, the linear model's is {looks.start_.mean():.4g}), so it stays "
+                "that model. More rows may help, or corruption; else PCA or a Gaussian is all that they ask for."
+            )
+        elif looks.best_step_ == steps[-1] and before - losses[-1] > STILL_FALLING * abs(before):
+            warn(
+                f"The loss of rows kept apart still fell, from {before:.4g} to {losses[-1]:.4g} in the last tenth of "
+                f"{steps[-1]} steps. Pass max_iter, of more than {len(self.history_)} epochs.",
+                ConvergenceWarning,
+            )
 
     def partial_fit(self, X, y=None):
         """Train for one pass over the rows of X.
@@ -279,6 +347,8 @@ class UnsupervisedEstimator(TorchEstimator):
             decided, buffers = self._learn(X)
             self._asked_ = spec
             self._start_net(spec | decided | {"seed": seed}, seed, buffers)
+            if self._spec_.get("started"):
+                _fill(self._module, self._linear_model(X))
             return
         changed = sorted(key for key in spec if spec[key] != self._asked_[key])
         if check_image_shape(self.image_shape, self.n_features_in_) != self.image_shape_:
@@ -289,12 +359,23 @@ class UnsupervisedEstimator(TorchEstimator):
                 "warm_start=False and call fit to start anew."
             )
 
-    def _callbacks(self):
+    def _may_start(self):
+        """Whether the parameters allow for a linear model to start at."""
+        return False
+
+    def _callbacks(self, n_epochs):
         """Callbacks of the model's own for ``fit``."""
         return []
 
     def _after_training(self, X):
         """Fitted attributes that need the trained net, from the rows that it was trained on."""
+
+
+def _fill(module, values):
+    """Set buffers, and parameters that have a start, from arrays."""
+    tensors = module.state_dict()
+    for name, value in values.items():
+        tensors[name].copy_(torch.tensor(value))  # as_tensor warns of arrays mapped read-only
 
 
 class DensityMethods:
