@@ -9,7 +9,8 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._bridge.base import UnsupervisedEstimator, check_widths
+from .._bridge.base import check_widths
+from .._bridge.unsupervised import UnsupervisedEstimator
 from .._nn import builders
 from .._nn.corruption import CORRUPTIONS, make_corruption
 from .._nn.linear import LinearPlus

@@ -78,6 +78,10 @@ class VAETransformer(SampleMethods, CoderTransformer):
 
     Notes
     -----
+    With ``likelihood="gaussian"``, no corruption and a built-in architecture it starts at probabilistic PCA, with a
+    residual variance of each feature's own, where the bound is exact, plus nets whose last layers start at zero. There,
+    ``kl_warmup`` is of no use, and the code follows rows outside the range of ``fit``, as the linear model's does.
+
     ``transform`` gives the posterior mean, never a draw. ``score_samples`` uses one set of draws of noise for all
     rows, derived from ``random_state`` in ``fit``, so a row has one score. The encoder sees rows clipped to the
     range of ``fit`` while the likelihood sees them as they are: the score falls the farther out a value lies.

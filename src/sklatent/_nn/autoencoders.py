@@ -39,11 +39,8 @@ class _Coder(nn.Module):
         if self.training and self.corruption is not None:
             return self.encoder(self.corruption(inside)).to(u.dtype)
         if isinstance(self.encoder, LinearPlus):  # its linear part sees rows beyond the range as they are
-            return self.encoder(inside, self._within_reach(u)).to(u.dtype)
+            return self.encoder(inside, u).to(u.dtype)
         return self.encoder(inside).to(u.dtype)
-
-    def _within_reach(self, u):
-        return u
 
     def _params(self, z):  # (..., k) -> (..., d, P), what the likelihood takes
         out = self.decoder(z.flatten(0, -2)).flatten(1).to(z.dtype)
@@ -80,11 +77,6 @@ class Autoencoder(_Coder):
 
     def decode(self, z):  # (n, k) -> (n, d) in the units of x
         return self.scaling.inverse(self.likelihood.mean(self._params(z)))
-
-    def _within_reach(self, u):
-        """At most as far outside the range as it is wide: what is farther must not be rebuilt, lest it look normal."""
-        lower, upper = (each.to(u.dtype) for each in (self.scaling.lower, self.scaling.upper))
-        return u.clamp(2 * lower - upper, 2 * upper - lower)
 
 
 class VAE(_Coder):
