@@ -1,9 +1,9 @@
 """``fit`` and ``partial_fit`` of all that are trained on rows alone, written once.
 
-An estimator adds four things: ``_spec()``, what its parameters ask of the module, plain values; ``_learn(X)``, what the
-rows say of it before any training: more plain values, and the arrays of its buffers (scaling, levels); ``_build(spec)``,
-the module; its public verbs. One that can start where a linear model ends adds ``_may_start()`` and ``_linear_model(X)``,
-the arrays of buffers and weights at that start.
+An estimator adds four things: ``_spec()``, what its parameters ask of the module, plain values; ``_learn(X)``, what
+the rows say of it before any training: more plain values, and the arrays of its buffers (scaling, levels);
+``_build(spec)``, the module; its public verbs. One that can start where a linear model ends adds ``_may_start()`` and
+``_linear_model(X)``, the arrays of buffers and weights at that start.
 """
 
 import math
