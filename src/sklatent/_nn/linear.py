@@ -15,7 +15,7 @@ def start_at_zero(net):
 
 
 class LinearPlus(nn.Module):
-    """x -> W x + b + scale * net(inside), with W, b and the scale of each output fixed: they come from the rows.
+    """x -> W x + b + scale * net(inside); W, b and the scale of each output come from the rows, and stay unless tuned.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ class LinearPlus(nn.Module):
         super().__init__()
         self.net, self.out_shape, self.reach = start_at_zero(net), tuple(out_shape), reach
         n_out = math.prod(out_shape)
-        self.register_buffer("weight", torch.zeros(n_out, n_in))
-        self.register_buffer("bias", torch.zeros(n_out))
+        self.weight = nn.Parameter(torch.zeros(n_out, n_in), requires_grad=False)
+        self.bias = nn.Parameter(torch.zeros(n_out), requires_grad=False)
         self.register_buffer("scale", torch.ones(n_out))
 
     def forward(self, inside, x=None):  # (n, *), and the row itself, (n, n_in), if that is not it
