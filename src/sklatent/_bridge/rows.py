@@ -31,7 +31,7 @@ def check_image_shape(image_shape, n_features):
             "(channels, height, width) that the rows were flattened from."
         )
     shape = tuple(int(n) for n in (shape if len(shape) == 3 else (1, *shape)))
-    if shape[2] in (3, 4) and shape[0] > 4 and shape[0] == shape[1]:
+    if shape[2] in (3, 4) and min(shape[:2]) > 4:
         warn(
             f"image_shape={image_shape} means {shape[0]} channels of {shape[1]} x {shape[2]} pixels. If the images are "
             f"{shape[0]} x {shape[1]} pixels of {shape[2]} channels, flatten them channel first, "

@@ -13,6 +13,7 @@ from skorch import NeuralNet
 
 PACKAGE = __name__.partition(".")[0]
 VERSION = "_sklatent_version"
+INSIDE = {PACKAGE, "sklearn", "joblib", "contextlib"}  # a warning points at the line that called from outside of these
 
 
 class Public(ABCMeta):
@@ -63,9 +64,9 @@ def forget(estimator):
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C in the ``fit`` of an estimator that has kept what it had learned until then."""
 
-    def __init__(self, estimator):
-        super().__init__()
-        self.estimator = estimator
+    @property
+    def estimator(self):
+        return self.args[0]
 
 
 @contextlib.contextmanager
@@ -77,7 +78,7 @@ def all_or_nothing(estimator, *, anew=True):
     try:
         yield
     except BaseException as error:
-        if getattr(error, "estimator", None) is not estimator:  # of an Interrupted
+        if not (isinstance(error, Interrupted) and error.estimator is estimator):
             restore()
         raise
 
@@ -126,9 +127,6 @@ def _snapshot_of_net(net):
 def warn(message, category=UserWarning):
     """Warn at the user's line: the nearest that is neither this package's nor scikit-learn's or joblib's."""
     level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in INSIDE:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
-
-
-_INSIDE = {PACKAGE, "sklearn", "joblib", "contextlib"}

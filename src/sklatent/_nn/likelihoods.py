@@ -5,7 +5,8 @@ A likelihood has ``n_params`` (P), the numbers that the net gives for each featu
 - ``log_prob(params, values, beyond)``: (..., P), (...), (...) -> (...), in nats. ``values`` are levels, or scaled
   real values. ``beyond`` is how far outside the fitted levels the raw value was: where it is positive the result is
   lower than at any level, finite, and lower the farther out;
-- ``mean(params)`` and ``draw(params, generator)``: (..., P) -> (...) values.
+- ``draw(params, generator)``: (..., P) -> (...) values;
+- ``mean(params)``, alike, if a decoder gives its parameters.
 
 All take ``limits``, what the ``scaling`` says of the range of each feature: the last level that it has, (...), where
 features differ in it; the lowest and the highest scaled value, (2, ...); or None.

@@ -49,10 +49,8 @@ class Recipe:
 
     def steps(self, known, apart, batch_size, n_rounds):
         """What the net is to learn of rows of which some are labelled, in turn."""
-        labelled, unlabelled = (
-            np.flatnonzero(known != UNLABELLED),
-            np.setdiff1d(np.flatnonzero(known == UNLABELLED), apart),
-        )
+        labelled = np.flatnonzero(known != UNLABELLED)
+        unlabelled = np.setdiff1d(np.flatnonzero(known == UNLABELLED), apart)
         if not len(unlabelled):
             return [self._step("labels", labelled, self.on_labels, batch_size)]
         on_graph = with_labels_repeated(labelled, unlabelled)
