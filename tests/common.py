@@ -5,7 +5,7 @@ import inspect
 from sklearn.base import BaseEstimator
 
 import sklatent
-from sklatent._bridge.base import UnsupervisedEstimator
+from sklatent._bridge.unsupervised import UnsupervisedEstimator
 
 ESTIMATORS = [
     cls

@@ -1,6 +1,7 @@
 """The autoencoders as estimators: numbers known by other means."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 
 from sklatent import AutoencoderTransformer, VAETransformer
+from sklatent._nn.builders import mlp
 
 
 def linear(n_components, **params):
@@ -88,7 +90,8 @@ def factor_analysis_as_vae(fa, X, n_draws):
     """
     k, d = fa.components_.shape
     turn = np.array([[1, -1], [1, 1]]) / np.sqrt(2)
-    vae = VAETransformer(k, hidden_layer_sizes=(), max_iter=1, n_draws=n_draws, kl_warmup=0, random_state=0).fit(X)
+    plain = partial(mlp, widths=())  # a builder has no start
+    vae = VAETransformer(k, architecture=plain, max_iter=1, n_draws=n_draws, kl_warmup=0, random_state=0).fit(X)
     module = vae.net_.module_
     shift, scale = (getattr(module.scaling, name).numpy() for name in ("shift", "scale"))
     loadings, noise = fa.components_.T @ turn / scale[:, None], fa.noise_variance_ / scale**2
@@ -209,7 +212,9 @@ def test_score_statistics_are_where_the_likelihood_is_low_and_the_code(likelihoo
     spoilt = X.copy().reshape(-1, 8, 8)
     spoilt[:, 7, 7] = 16 - spoilt[:, 7, 7]
     with torch.no_grad():  # codes that do not see the row: only the cell of the pixel may change
-        vae._module.encoder[-1].weight.zero_()
+        encoder = vae._module.encoder
+        for tensor in [encoder.weight, encoder.scale] if likelihood == "gaussian" else [encoder[-1].weight]:
+            tensor.zero_()
     change = vae.score_statistics(spoilt.reshape(-1, 64)) - vae.score_statistics(X)
     assert_array_equal(np.flatnonzero(np.abs(change).max(axis=0)), [15])
     alike = vae._apply(lambda m, x: m.log_prob(x, torch.zeros(1, 3)), X)
@@ -220,7 +225,8 @@ def test_score_statistics_are_where_the_likelihood_is_low_and_the_code(likelihoo
 
 def test_free_bits_and_small_beta_keep_units_active(digits):
     def n_active(**params):
-        vae = VAETransformer(16, image_shape=(8, 8), architecture="mlp", max_iter=40, random_state=0, **params)
+        shared = {"image_shape": (8, 8), "architecture": "mlp", "corruption": "noise", "random_state": 0}
+        vae = VAETransformer(16, max_iter=40, **shared, **params)
         return vae.fit(digits[:600]).n_active_units_
 
     costly = n_active(beta=4.0)

@@ -249,7 +249,7 @@ def test_n_samples(cls):
 def test_posterior_collapse_is_told_in_words():
     noise = np.random.RandomState(0).normal(size=(200, 10))
     with pytest.warns(UserWarning, match="Posterior collapse: 0 of 10 latent units are active.*free_bits"):
-        vae = VAETransformer(10, beta=50.0, max_iter=30, random_state=0).fit(noise)
+        vae = VAETransformer(10, beta=50.0, corruption="noise", max_iter=30, random_state=0).fit(noise)
     assert vae.n_active_units_ == 0
     for call in (vae.fit, vae.fit_transform, make_pipeline(StandardScaler(), vae).fit):
         with pytest.warns(UserWarning, match="Posterior collapse") as told:

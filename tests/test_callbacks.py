@@ -187,7 +187,7 @@ def test_freezer():
     short, long = (fit(Freezer("encoder.*"), max_iter=n) for n in (1, 5))
     for one, other in zip(encoder_of(short), encoder_of(long), strict=True):
         assert torch.equal(one, other)
-    assert not torch.equal(weights(short)["decoder.0.weight"], weights(long)["decoder.0.weight"])
+    assert not torch.equal(weights(short)["decoder.net.0.weight"], weights(long)["decoder.net.0.weight"])
 
 
 def test_progress_bar(capfd):

@@ -6,10 +6,11 @@ from sklearn.utils._param_validation import StrOptions
 
 from .._bridge.base import DensityMethods
 from .._bridge.docs import fill_doc
-from .._bridge.rows import learn_affine
+from .._bridge.rows import learn_affine, scaled
 from .._nn.autoencoders import Autoencoder
 from .._nn.scaling import Affine
 from .base import CoderTransformer
+from .starts import pca_start
 
 
 @fill_doc
@@ -44,6 +45,10 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
 
     Notes
     -----
+    With ``loss="squared_error"``, no corruption and a built-in architecture, encoder and decoder are PCA, with one
+    scale for all codes, plus nets whose last layers start at zero; ``fit`` warns where they bring nothing. Warped rows,
+    and others' builders, start plain.
+
     The encoder sees rows clipped to the range of ``fit``, so that a value outside it moves the code no farther;
     ``score_samples`` compares with the row as it is. Codes are float32.
 
@@ -64,6 +69,7 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
     (1797, 8)
     """
 
+    _n_steps = 3000  # of max_iter=None where no linear model is there to start at
     _parameter_constraints = {
         **CoderTransformer._parameter_constraints,
         "loss": [StrOptions({"squared_error", "binary_cross_entropy"})],
@@ -71,7 +77,7 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
 
     def __init__(
         self, n_components=None, *, image_shape=None, architecture="auto", hidden_layer_sizes=None, activation="relu",
-        corruption=None, loss="squared_error", learning_rate=5e-3, weight_decay=1e-4, max_iter=50, batch_size=128,
+        corruption=None, loss="squared_error", learning_rate=5e-3, weight_decay=1e-4, max_iter=None, batch_size=128,
         early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4, warm_start=False,
         random_state=None, verbose=0, callbacks=None, device="auto", precision="float32", compile=False,
     ):  # fmt: skip
@@ -110,3 +116,9 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
     def _learn(self, X):
         onto = "unit" if self.loss == "binary_cross_entropy" else "standard"
         return {}, learn_affine(X, "scaling", onto=onto, shared=self.image_shape_ is not None)
+
+    def _linear_model(self, X):
+        return pca_start(scaled(X, self._module.scaling), self._n_features_out)
+
+    def _may_start(self):
+        return super()._may_start() and self.loss == "squared_error"

@@ -9,10 +9,13 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._bridge.base import UnsupervisedEstimator, check_widths
+from .._bridge.base import check_widths
+from .._bridge.unsupervised import UnsupervisedEstimator
 from .._nn import builders
 from .._nn.corruption import CORRUPTIONS, make_corruption
+from .._nn.linear import LinearPlus
 
+CODE_REACH = 6.0  # of a standardised code, beyond which the decoder's net sees no farther
 MAX_COMPONENTS = 32  # of n_components=None
 
 
@@ -80,11 +83,16 @@ class CoderTransformer(UnsupervisedEstimator):
         module = self._build(self._spec_)
         module.load_state_dict(self._module.state_dict())
         module.decoder, module.corruption = None, corruption
+        if self._spec_["started"]:
+            module.encoder.requires_grad_(True)  # what was fixed is to be tuned, too
         return module
 
     @property
     def _n_features_out(self):
         return self._spec_["n_components"]
+
+    def _may_start(self):
+        return isinstance(self.architecture, str) and self.corruption is None
 
     def _spec(self):
         conv = self.image_shape_ is not None if self.architecture == "auto" else self.architecture == "conv"
@@ -101,6 +109,7 @@ class CoderTransformer(UnsupervisedEstimator):
             "hidden_layer_sizes": check_widths(self.hidden_layer_sizes),
             "activation": self.activation,
             "corruption": self.corruption,
+            "started": self._may_start(),
         }
 
     def _build_coder(self, spec, per_code=1, per_feature=1):
@@ -122,6 +131,9 @@ class CoderTransformer(UnsupervisedEstimator):
         encoder, decoder = _built(build, shape, out_shape, n_code, n_latent)
         _check_shape("encoder", encoder, shape, (n_code,))
         _check_shape("decoder", decoder, (n_latent,), out_shape)
+        if spec["started"]:
+            encoder = LinearPlus(encoder, spec["n_features"], (n_code,))
+            decoder = LinearPlus(decoder, n_latent, out_shape, reach=CODE_REACH)
         return encoder, decoder, shape, make_corruption(spec["corruption"], spec["image_shape"])
 
 

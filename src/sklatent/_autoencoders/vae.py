@@ -11,12 +11,13 @@ from sklearn.utils.validation import check_is_fitted
 from .._bridge.base import SampleMethods
 from .._bridge.callbacks import LinearWarmUp
 from .._bridge.docs import fill_doc
-from .._bridge.rows import check_whole, learn_affine, learn_levels
+from .._bridge.rows import check_whole, learn_affine, learn_levels, scaled
 from .._bridge.state import warn
 from .._nn.autoencoders import VAE
 from .._nn.likelihoods import LEVEL_LIKELIHOODS, Gaussian, GreyBernoulli
 from .._nn.scaling import Reals, Shares, make_levels
 from .base import CoderTransformer
+from .starts import ppca_start
 
 OPTIONS = ("beta", "free_bits")  # parameters that the module takes as they are
 ROWS_FOR_ACTIVE_UNITS = 10_000
@@ -77,6 +78,10 @@ class VAETransformer(SampleMethods, CoderTransformer):
 
     Notes
     -----
+    With ``likelihood="gaussian"``, no corruption and a built-in architecture it starts at probabilistic PCA, with a
+    residual variance of each feature's own, where the bound is exact, plus nets whose last layers start at zero. There,
+    ``kl_warmup`` is of no use, and the code follows rows outside the range of ``fit``, as the linear model's does.
+
     ``transform`` gives the posterior mean, never a draw. ``score_samples`` uses one set of draws of noise for all
     rows, derived from ``random_state`` in ``fit``, so a row has one score. The encoder sees rows clipped to the
     range of ``fit`` while the likelihood sees them as they are: the score falls the farther out a value lies.
@@ -101,6 +106,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
     ((1797, 8), (1797,), (5, 64))
     """
 
+    _n_steps = 3000  # of max_iter=None where no linear model is there to start at
     _parameter_constraints = {
         **CoderTransformer._parameter_constraints,
         "likelihood": [StrOptions({"gaussian", "bernoulli", *LEVEL_LIKELIHOODS})],
@@ -115,7 +121,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
     def __init__(
         self, n_components=None, *, image_shape=None, architecture="auto", hidden_layer_sizes=None, activation="relu",
         corruption=None, likelihood="gaussian", n_levels=None, beta=1.0, kl_warmup=10, free_bits=0.0,
-        variance_floor=1e-3, n_draws=50, learning_rate=5e-3, weight_decay=1e-4, max_iter=50, batch_size=128,
+        variance_floor=1e-3, n_draws=50, learning_rate=5e-3, weight_decay=1e-4, max_iter=None, batch_size=128,
         early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4, warm_start=False,
         random_state=None, verbose=0, callbacks=None, device="auto", precision="float32", compile=False,
     ):  # fmt: skip
@@ -236,8 +242,14 @@ class VAETransformer(SampleMethods, CoderTransformer):
         decided, of_levels = learn_levels(X, self.n_levels, shared=shared)
         return decided, buffers | of_levels
 
-    def _callbacks(self):
-        n_epochs = min(self.kl_warmup, self.max_iter // 2)
+    def _linear_model(self, X):
+        return ppca_start(scaled(X, self._module.scaling), self._n_features_out, self.variance_floor)
+
+    def _may_start(self):
+        return super()._may_start() and self.likelihood == "gaussian"
+
+    def _callbacks(self, n_epochs):
+        n_epochs = 0 if self._spec_["started"] else min(self.kl_warmup, n_epochs // 2)  # the start uses its codes
         return [LinearWarmUp("kl_weight", n_epochs, self.n_iter_)] if n_epochs else []
 
     def _after_training(self, X):

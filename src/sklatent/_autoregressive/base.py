@@ -8,10 +8,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._bridge import training
-from .._bridge.base import SampleMethods, UnsupervisedEstimator, fresh_seed
+from .._bridge.base import SampleMethods, fresh_seed
 from .._bridge.callbacks import WeightAverage
 from .._bridge.rows import check_whole, learn_levels
 from .._bridge.state import warn
+from .._bridge.unsupervised import UnsupervisedEstimator
 from .._nn.autoregressive import AutoregressiveModel
 from .._nn.layers import cell_sums
 from .._nn.likelihoods import LEVEL_LIKELIHOODS
@@ -189,7 +190,7 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         core = type(self)._core(n_params=likelihood.n_params, **options)
         return AutoregressiveModel(make_levels(spec), core, likelihood)
 
-    def _callbacks(self):
+    def _callbacks(self, n_epochs):
         return [WeightAverage(self.ema_decay)] if self.ema_decay else []
 
 

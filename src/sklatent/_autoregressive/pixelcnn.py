@@ -80,6 +80,7 @@ class PixelCNNDensity(AutoregressiveDensity):
 
     _core = PixelCNN
     _core_options = ("n_filters", "n_blocks", "n_scales", "dropout")
+    _n_steps = 1200  # of max_iter=None where no linear model is there to start at
     _parameter_constraints = {
         **AutoregressiveDensity._parameter_constraints,
         "n_filters": [Interval(Integral, 1, None, closed="left")],
@@ -90,7 +91,7 @@ class PixelCNNDensity(AutoregressiveDensity):
 
     def __init__(
         self, *, image_shape=None, n_levels=None, likelihood="categorical", n_filters=48, n_blocks=4, n_scales=1,
-        dropout=0.3, ema_decay=0.0, feature_layer=None, learning_rate=3e-3, weight_decay=0.01, max_iter=40,
+        dropout=0.3, ema_decay=0.0, feature_layer=None, learning_rate=3e-3, weight_decay=0.01, max_iter=None,
         batch_size=64, early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4, warm_start=False,
         random_state=None, verbose=0, callbacks=None, device="auto", precision="float32", compile=False,
     ):  # fmt: skip

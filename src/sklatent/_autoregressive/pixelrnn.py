@@ -66,6 +66,7 @@ class PixelRNNDensity(AutoregressiveDensity):
 
     _core = PixelRNN
     _core_options = ("cell", "n_filters", "n_layers", "dropout")
+    _n_steps = 1200  # of max_iter=None where no linear model is there to start at
     _parameter_constraints = {
         **AutoregressiveDensity._parameter_constraints,
         "cell": [StrOptions({"row_lstm", "diagonal_bilstm"})],
@@ -76,8 +77,9 @@ class PixelRNNDensity(AutoregressiveDensity):
 
     def __init__(
         self, *, image_shape=None, cell="diagonal_bilstm", n_levels=None, likelihood="categorical", n_filters=16,
-        n_layers=4, dropout=0.0, ema_decay=0.0, feature_layer=None, learning_rate=5e-3, weight_decay=1e-4, max_iter=20,
-        batch_size=32, early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4, warm_start=False,
-        random_state=None, verbose=0, callbacks=None, device="auto", precision="float32", compile=False,
+        n_layers=4, dropout=0.0, ema_decay=0.0, feature_layer=None, learning_rate=5e-3, weight_decay=1e-4,
+        max_iter=None, batch_size=32, early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4,
+        warm_start=False, random_state=None, verbose=0, callbacks=None, device="auto", precision="float32",
+        compile=False,
     ):  # fmt: skip
         self._store(locals())

@@ -1,9 +1,4 @@
-"""What all estimators with a net share: training parameters, validation, ``fit``, persistence. ``fit`` is written once.
-
-An unsupervised estimator adds four things: ``_spec()``, what its parameters ask of the module, plain values;
-``_learn(X)``, what the rows say of it before any training: more plain values, and the arrays of its buffers (scaling,
-levels); ``_build(spec)``, the module; and its public verbs.
-"""
+"""What all estimators with a net share: training parameters, validation, training, persistence; verbs of densities."""
 
 import contextlib
 import math
@@ -19,11 +14,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from . import training
 from .callbacks import copied
 from .rows import check_image_shape
-from .state import Estimator, Interrupted, all_or_nothing, warn
-from .training import Phase, Rows
+from .state import Estimator, Interrupted, warn
+from .training import Phase
 
 DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.int64]  # the first is for the rest
-FEWEST_ROWS = 50  # of a batch of partial_fit that may change the statistics kept beside the net
 MODULE_ADVICE = {
     "architecture": "a function that builds it: builder(input_shape, output_shape, n_code, n_latent) -> (encoder, "
     "decoder)",
@@ -57,7 +51,7 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
 
     _parameter_constraints = {
         "image_shape": ["array-like", None],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
@@ -111,7 +105,7 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         epochs = [epoch for epoch in net.history if "train_loss" in epoch]  # the last may be cut short
         for row in epochs:
             self.history_.append({k: v for k, v in row.items() if k != "batches"} | {"epoch": len(self.history_) + 1})
-        self.n_iter_ = len(self.history_)
+        self.n_iter_, self.n_steps_ = len(self.history_), self.n_steps_ + net.n_steps_
         return pressed
 
     def _start_net(self, spec, seed, buffers):
@@ -120,10 +114,9 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         self._spec_ = spec
         with training.seeded(seed, device):
             module = self._build(spec)
-        for name, value in buffers.items():
-            module.get_buffer(name).copy_(torch.tensor(value))  # as_tensor warns of arrays mapped read-only
+        fill(module, buffers)
         self.net_ = training.make_net(module, device, self, self._parts)
-        self.n_iter_, self.history_ = 0, []
+        self.n_iter_, self.n_steps_, self.history_ = 0, 0, []
 
     # -- validation ----------------------------------------------------------------------------------------
 
@@ -199,102 +192,11 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         self.net_.module_.eval()
 
 
-class UnsupervisedEstimator(TorchEstimator):
-    """Base of all that are trained on rows alone."""
-
-    _parameter_constraints = {**TorchEstimator._parameter_constraints, "warm_start": ["boolean"]}
-
-    def fit(self, X, y=None):
-        """Fit the model to X.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows. float64, float32 and integers (``uint8`` images), memmaps too, are kept as they are until a batch
-            is on its device; other dtypes become float64.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : object
-
-        Raises
-        ------
-        ValueError
-            If X or a parameter is not valid, or if the loss stops being finite. A first ``fit``, or one without
-            ``warm_start``, then leaves the estimator unfitted; one that goes on leaves it as it was.
-        KeyboardInterrupt
-            At Ctrl-C; a ``fit`` that did not go on has kept the best weights so far.
-        """
-        anew = not (self.warm_start and hasattr(self, "net_"))
-        with all_or_nothing(self, anew=anew):
-            self._validate_params()
-            X = self._check_rows(X, reset=anew)
-            seed = fresh_seed(self.random_state)
-            apart = self._validation_rows(len(X), seed)
-            self._prepare(X, seed, anew)
-            rows = Rows(X, np.setdiff1d(np.arange(len(X)), apart))
-            held_out = Rows(X, apart) if len(apart) else None
-            phase = self._phase(rows, held_out=held_out, callbacks=self._callbacks())
-            pressed = self._train(phase, seed, keep=anew)
-            self._after_training(X)
-            if pressed:
-                raise pressed
-        return self
-
-    def partial_fit(self, X, y=None):
-        """Train for one pass over the rows of X.
-
-        The first call learns the scaling (or binning) from its rows; later calls keep it. The learning rate is
-        constant, and there is no early stopping. What fails, or is interrupted, changes nothing.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : object
-        """
-        first = not hasattr(self, "net_")
-        with all_or_nothing(self, anew=first):
-            self._validate_params()
-            X = self._check_rows(X, reset=first)
-            seed = fresh_seed(self.random_state)
-            if not first:
-                seed = (seed + self.n_iter_) % 2**31  # not the same shuffle in every call
-            self._prepare(X, seed, first)
-            self._train(self._phase(Rows(X), n_epochs=1, scheduled=False), seed, keep=False)
-            if first or len(X) >= FEWEST_ROWS:  # else less telling than what came before
-                self._after_training(X)
-        return self
-
-    def _prepare(self, X, seed, anew):
-        """Build the net, or see that the one there is is still what the parameters ask for."""
-        spec = self._spec()
-        if anew:
-            decided, buffers = self._learn(X)
-            self._asked_ = spec
-            self._start_net(spec | decided | {"seed": seed}, seed, buffers)
-            return
-        changed = sorted(key for key in spec if spec[key] != self._asked_[key])
-        if check_image_shape(self.image_shape, self.n_features_in_) != self.image_shape_:
-            changed.append("image_shape")
-        if changed:
-            raise ValueError(
-                f"Training cannot go on with the fitted net: {', '.join(changed)} changed since. Set "
-                "warm_start=False and call fit to start anew."
-            )
-
-    def _callbacks(self):
-        """Callbacks of the model's own for ``fit``."""
-        return []
-
-    def _after_training(self, X):
-        """Fitted attributes that need the trained net, from the rows that it was trained on."""
+def fill(module, values):
+    """Set buffers, and parameters that have a start, from arrays."""
+    tensors = module.state_dict()
+    for name, value in values.items():
+        tensors[name].copy_(torch.tensor(value))  # as_tensor warns of arrays mapped read-only
 
 
 class DensityMethods:

@@ -43,14 +43,14 @@ class WarmUpCosine(Callback):
     ``learning_rates`` has the highest of each group of parameters.
     """
 
-    def __init__(self, n_steps, learning_rates):
+    def __init__(self, n_steps, learning_rates, n_warm=None):
         self.n_steps, self.learning_rates = n_steps, learning_rates
+        self.n_warm = max(1, round(WARM_UP * n_steps)) if n_warm is None else n_warm
 
     def rate(self, step):
-        n_warm = max(1, round(WARM_UP * self.n_steps))
-        if step < n_warm:
-            return (step + 1) / n_warm
-        return 0.5 * (1 + math.cos(math.pi * (step - n_warm) / max(1, self.n_steps - n_warm)))
+        if step < self.n_warm:
+            return (step + 1) / self.n_warm
+        return 0.5 * (1 + math.cos(math.pi * (step - self.n_warm) / max(1, self.n_steps - self.n_warm)))
 
     def on_train_begin(self, net, **kwargs):
         self.step_ = 0
@@ -101,6 +101,71 @@ class Freeze(Callback):
     def _train(self, flag):
         for parameter in self.parameters_:
             parameter.requires_grad_(flag)
+
+
+class Looks(Callback):
+    """Look at rows kept apart after 0, 5, 10, ... steps, later after every tenth more, and end with the best weights.
+
+    Training ends early once twice as many steps as the best took, and ``least``, brought nothing. The loss is the
+    module's ``held_out_loss``, if it has one, else its ``forward``.
+
+    Attributes
+    ----------
+    trace_ : list of (step, mean loss)
+    start_, best_ : ndarrays of shape (n_rows,)
+        Loss of each row before the first step, and at ``best_step_``.
+    """
+
+    def __init__(self, rows, every=5, least=200):
+        self.rows, self.every, self.least = rows, every, least
+
+    def on_train_begin(self, net, **kwargs):
+        self.step_, self.next_, self.trace_ = 0, self.every, []
+        self._look(net)
+        self.start_ = self.best_
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        self.step_ += training
+        if self.step_ < self.next_ or not training:
+            return
+        self.next_ = self.step_ + max(self.every, self.step_ // 10)
+        self._look(net)
+        if self.step_ >= max(self.least, 2 * self.best_step_):
+            raise KeyboardInterrupt
+
+    def on_epoch_end(self, net, **kwargs):
+        net.history.record("valid_loss", self.trace_[-1][1])
+
+    def on_train_end(self, net, **kwargs):
+        net.module_.load_state_dict(self.weights_)
+        del self.weights_
+
+    def _look(self, net):
+        losses = net.row_losses(self.rows)
+        self.trace_.append((self.step_, float(losses.mean())))
+        if self.step_ == 0 or losses.mean() < self.best_.mean():
+            self.best_, self.best_step_ = losses, self.step_
+            self.weights_ = {name: tensor.clone() for name, tensor in net.module_.state_dict().items()}
+
+    def gains(self):
+        """Whether the best weights are better than those at the start by more than one standard error."""
+        gain = self.start_ - self.best_
+        return self.best_step_ > 0 and gain.mean() > gain.std(ddof=1) / math.sqrt(len(gain))
+
+
+class StopAfter(Callback):
+    """End training after ``n_steps``."""
+
+    def __init__(self, n_steps):
+        self.n_steps = n_steps
+
+    def on_train_begin(self, net, **kwargs):
+        self.step_ = 0
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        self.step_ += training
+        if self.step_ >= self.n_steps:
+            raise KeyboardInterrupt
 
 
 class WeightAverage(Callback):

@@ -9,8 +9,11 @@ learning_rate : float, default={learning_rate}
     ``partial_fit`` it is constant.
 weight_decay : float, default={weight_decay}
     Decoupled weight decay of AdamW.
-max_iter : int, default={max_iter}
-    Number of epochs: passes over the rows.
+max_iter : int or None, default={max_iter}
+    Number of epochs: passes over the rows. None counts steps instead. Where there is a linear model to start at (see
+    Notes), a fifth of the rows, 1,000 at most, say how far to go from it: up to 2,000 steps of 2,000 rows, which are
+    then all trained on for as many steps, and 4,000 of more, where the best weights stay. Else it is {n_steps} steps,
+    or from 10 to 200 epochs.
 batch_size : int, default={batch_size}
     Rows in a step of training; all rows if there are fewer."""
 
@@ -97,6 +100,10 @@ net_ : skorch.NeuralNet
     The fitted net; ``net_.module_`` is the torch module.
 n_iter_ : int
     Epochs trained, ``partial_fit`` included.
+n_steps_ : int
+    Steps that the weights have come from where they started.
+baseline_loss_, held_out_loss_ : float
+    Mean loss, on the rows kept apart, of the linear model and of the net; only with ``max_iter=None`` and a start.
 history_ : list of dict
     For each epoch: ``epoch``, ``train_loss``, ``valid_loss`` (with ``early_stopping``), ``dur`` (seconds), and what
     else skorch and its callbacks record.
@@ -131,5 +138,6 @@ def fill_doc(cls):
         return "\n".join((match[1] + line).rstrip() for line in TEXTS[match[2]].splitlines())
 
     doc = re.sub(r"^( *)\{(\w+)\}$", text, cls.__doc__, flags=re.MULTILINE)
+    doc = doc.replace("{n_steps}", f"{getattr(cls, '_n_steps', 0):,}")
     cls.__doc__ = re.sub(r"default=\{(\w+)\}", lambda match: f"default={defaults[match[1]]!r}", doc)
     return cls

@@ -7,6 +7,7 @@ import math
 from numbers import Integral
 
 import numpy as np
+from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import gen_batches
 
@@ -87,6 +88,30 @@ def learn_affine(X, prefix, *, onto="standard", shared=False):
     scale = np.where(np.minimum(scale, spread) > (np.max(tiny) if shared else tiny), scale, 1.0)
     lower, upper = (low - shift) / scale, (high - shift) / scale
     return _buffers(prefix, X.shape[1], shift=shift, scale=scale, lower=lower, upper=upper)
+
+
+def scaled(X, affine, most=20_000):
+    """Rows of X, up to ``most`` of them drawn at random, as an ``Affine`` scales them, in float64."""
+    if len(X) > most:
+        X = X[np.sort(np.random.RandomState(0).permutation(len(X))[:most])]
+    shift, scale = (buffer.cpu().double().numpy() for buffer in (affine.shift, affine.scale))
+    return (X - shift) / scale
+
+
+def most_likely(candidates, fit, log_likelihood, U):
+    """The candidate under which rows held out, fold by fold, are most likely; the last one where rows are too few.
+
+    ``fit(U, candidate)`` gives the arguments of ``log_likelihood(U, ...)``, of each row. Of many rows one fold is held
+    out.
+    """
+    if len(U) < 10:
+        return candidates[-1]
+    folds = list(KFold(5, shuffle=True, random_state=0).split(U))[: 5 if len(U) <= 5000 else 1]
+    means = [
+        np.mean([log_likelihood(U[test], *fit(U[train], candidate)).mean() for train, test in folds])
+        for candidate in candidates
+    ]
+    return candidates[int(np.argmax(means))]
 
 
 def is_whole(X):

@@ -15,6 +15,7 @@ from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler
 from skorch.helper import predefined_split
 
+from .batches import Batches, Rows
 from .callbacks import Keyboard, Progress, StopTraining, WarmUpCosine, named
 
 # -- device and seeds ------------------------------------------------------------------------------------------
@@ -75,46 +76,6 @@ def generator(seed, device):
     return torch.Generator(device=device).manual_seed(seed)
 
 
-# -- batches ---------------------------------------------------------------------------------------------------
-
-
-class Rows(torch.utils.data.Dataset):
-    """Rows of an array, or some of them, in the array's own dtype; only what is asked for is copied.
-
-    ``index`` may name a row more than once. ``targets``, one row for each row of X, are for modules whose ``forward``
-    takes them.
-    """
-
-    def __init__(self, X, index=None, targets=None):
-        self.X, self.targets = X, targets
-        self.index = np.arange(len(X)) if index is None else index
-
-    def __len__(self):
-        return len(self.index)
-
-    def __getitem__(self, i):
-        """One row, or an array of rows, as skorch's pair of data and target."""
-        rows = self.index[i]
-        target = None if self.targets is None else torch.from_numpy(np.asarray(self.targets[rows]))
-        return torch.from_numpy(np.asarray(self.X[rows])), target
-
-
-class Batches:
-    """What a DataLoader does in one process, without its cost for each row and batch."""
-
-    def __init__(self, rows, batch_size, shuffle=False):
-        self.rows, self.batch_size, self.shuffle = rows, batch_size, shuffle
-
-    def __len__(self):
-        return math.ceil(len(self.rows) / self.batch_size)
-
-    def __iter__(self):
-        n = len(self.rows)
-        order = torch.randperm(n).numpy() if self.shuffle else np.arange(n)
-        for start in range(0, n, self.batch_size):
-            yield self.rows[order[start : start + self.batch_size]]
-
-
 # -- the net ---------------------------------------------------------------------------------------------------
 
 
@@ -137,12 +98,15 @@ class RowNet(NeuralNet):
         return [("epoch_timer", EpochTimer())]
 
     def infer(self, x, target=None):
-        x = x.to(self.device) if self.device.type != "mps" else x.float().to(self.device)
+        x = self._to_device(x)
         inputs = (x,) if target is None else (x, target.to(self.device))
         if self.precision == "float32":
             return self.module_(*inputs)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             return self.module_(*inputs)
+
+    def _to_device(self, x):
+        return x.to(self.device) if self.device.type != "mps" else x.float().to(self.device)
 
     def train_step_single(self, batch, **fit_params):
         step = self._step(batch, training=True)
@@ -172,6 +136,15 @@ class RowNet(NeuralNet):
             self.history[-1]["batches"].clear()  # a dict for each step would add up
         super().on_epoch_begin(net, **kwargs)
 
+    def row_losses(self, rows):
+        """The loss of each row, float64, of rows that are not trained on."""
+        module = self.module_.eval()
+        loss = getattr(module, "held_out_loss", module)
+        with torch.no_grad():
+            parts = [loss(self._to_device(x)) for x, _ in Batches(rows, 512)]
+        losses = torch.cat(parts).cpu().double().numpy()
+        return np.where(np.isfinite(losses), losses, np.inf)
+
     def made_steps(self):
         """Whether the training that was last begun came as far as a step."""
         batches = self.history[0]["batches"] if len(self.history) else []
@@ -190,6 +163,7 @@ class RowNet(NeuralNet):
             total += step["loss"].detach() * len(batch[0])
             n_rows += len(batch[0])
             self.history.record_batch(prefix + "_batch_size", len(batch[0]))
+            self.n_steps_ += training
             self.notify("on_batch_end", batch=batch, training=training, **step)
         loss = total.item() / n_rows
         if not math.isfinite(loss):
@@ -232,6 +206,11 @@ def make_net(module, device, estimator, parts):
     ).initialize()
 
 
+def epochs(n_steps, n, batch_size, least=1, most=None):
+    """Epochs of n rows that make about ``n_steps`` steps."""
+    return int(np.clip(math.ceil(n_steps / math.ceil(n / batch_size)), least, most))
+
+
 # -- training ----------------------------------------------------------------------------------------------------
 
 
@@ -252,6 +231,8 @@ class Phase:
     callbacks : sequence of skorch callbacks
     scheduled : bool
         Whether the rates rise and fall, unless a callback schedules them.
+    n_steps, n_warm : int or None
+        Over so many steps, and so many at first; None: over all epochs, and a share of them.
     """
 
     rows: Rows
@@ -262,6 +243,8 @@ class Phase:
     tol: float = 0.0
     callbacks: tuple = ()
     scheduled: bool = True
+    n_steps: int | None = None
+    n_warm: int | None = None
 
     def all_callbacks(self, net, verbose):
         """Those that were given, and after them what the phase itself asks for."""
@@ -271,8 +254,8 @@ class Phase:
             ours.append(EarlyStopping(patience=self.patience, threshold=self.tol, **options))
         given = [named(i, callback) for i, callback in enumerate(self.callbacks)]
         if self.scheduled and not any(isinstance(callback, LRScheduler) for _, callback in given):
-            n_steps = self.n_epochs * math.ceil(len(self.rows) / net.batch_size)
-            ours.append(WarmUpCosine(n_steps, self.learning_rates))
+            n_steps = self.n_steps or self.n_epochs * math.ceil(len(self.rows) / net.batch_size)
+            ours.append(WarmUpCosine(n_steps, self.learning_rates, self.n_warm))
         if verbose:
             ours.append(Progress())
         return [*given, *(named(len(given) + i, callback) for i, callback in enumerate(ours))]
@@ -290,6 +273,7 @@ def train(net, phase, seed, *, verbose=0):
     for group, rate in zip(net.optimizer_.param_groups, phase.learning_rates, strict=True):
         group["lr"] = rate  # a schedule that ran before has left its own
         group.pop("initial_lr", None)
+    net.n_steps_ = 0
     net.initialize_history()  # or skorch's LRScheduler would go on with the schedule of an earlier call
     net.callbacks = phase.all_callbacks(net, verbose)
     net.initialize_callbacks()

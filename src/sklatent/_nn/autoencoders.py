@@ -7,8 +7,10 @@ from torch import nn
 
 from .layers import cell_sums, exact_sum
 from .likelihoods import GreyBernoulli, SquaredError, bounded
+from .linear import LinearPlus
 
 CODE_VARIANCE_FLOOR = 1e-4
+STARTED_FLOOR = 1e-8  # of the code's variance where the start is exact, which is small where features are many
 CHUNK = 2**14  # features decoded at once per row; fixed, so that a row's sum has one order in any batch
 
 
@@ -35,7 +37,9 @@ class _Coder(nn.Module):
     def _encoded(self, u):
         inside = self._inside(u)
         if self.training and self.corruption is not None:
-            inside = self.corruption(inside)
+            return self.encoder(self.corruption(inside)).to(u.dtype)
+        if isinstance(self.encoder, LinearPlus):  # its linear part sees rows beyond the range as they are
+            return self.encoder(inside, u).to(u.dtype)
         return self.encoder(inside).to(u.dtype)
 
     def _params(self, z):  # (..., k) -> (..., d, P), what the likelihood takes
@@ -121,6 +125,7 @@ class VAE(_Coder):
     ):  # fmt: skip
         super().__init__(scaling, encoder, decoder, input_shape, likelihood, corruption)
         self.levels, self.n_latent, self.beta, self.free_bits = levels, n_latent, beta, free_bits
+        self.started = isinstance(encoder, LinearPlus)
         self.kl_weight = 1.0  # a warm-up raises it to 1 during training; evaluation does not look at it
 
     @property
@@ -146,7 +151,7 @@ class VAE(_Coder):
         return self.encoder(inside).chunk(2, 1)[0]
 
     def decode(self, z):  # (n, k) -> (n, d): the mean of p(x|z), in the units of x
-        return self.values.centre(self.likelihood.mean(self._params(z), self.values.limits()))
+        return self.values.centre(self.likelihood.mean(self._params(z), self._limits()))
 
     def kl_per_unit(self, x):  # (n, d) -> (n, k) nats
         return _kl(*self._posterior(self._scaled(x)))
@@ -213,7 +218,7 @@ class VAE(_Coder):
     def sample(self, n, generator=None):  # -> (n, d) in the units of x
         one = next(self.decoder.parameters())
         z = torch.randn((n, self.n_latent), generator=generator, device=one.device, dtype=one.dtype)
-        drawn = self.likelihood.draw(self._params(z), generator, self.values.limits())
+        drawn = self.likelihood.draw(self._params(z), generator, self._limits())
         return self.values.values(drawn, generator)
 
     def _target(self, x, u):
@@ -222,7 +227,7 @@ class VAE(_Coder):
 
     def _posterior(self, u):
         mean, log_variance = self._encoded(u).chunk(2, 1)
-        return mean, bounded(log_variance, CODE_VARIANCE_FLOOR)
+        return mean, bounded(log_variance, STARTED_FLOOR if self.started else CODE_VARIANCE_FLOOR)
 
     def _log_likelihood(self, target, z):  # target of n rows, (..., n, k) -> (..., n)
         return exact_sum(self._log_likelihood_map(target, z)) - self._log_unit()
@@ -230,7 +235,18 @@ class VAE(_Coder):
     def _log_likelihood_map(self, target, z):  # two of (n, d), (..., n, k) -> (..., n, d), in scaled units
         params = self._params(z)
         values, beyond = (part.expand(params.shape[:-1]) for part in target)
-        return self.likelihood.log_prob(params, values, beyond, self.values.limits())
+        return self.likelihood.log_prob(params, values, beyond, self._limits())
+
+    def _limits(self):
+        """Of p(x|z). A linear model has none: its code tells how far outside a row is."""
+        return None if self.started else self.values.limits()
+
+    def held_out_loss(self, x):  # (n, d) -> (n,): minus the bound, by draws that are the same in every call
+        u = self._scaled(x)
+        noise = torch.randn(8, self.n_latent, generator=torch.Generator().manual_seed(0)).to(u)
+        noise = torch.cat([noise, -noise])
+        noise = noise / noise.square().mean(0).sqrt()  # mean 0 and variance 1 in each unit
+        return -self._bound(self._target(x, u), *self._posterior(u), noise)
 
     def _log_unit(self):
         """What the log-density of a row pays for the units of x."""

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from .layers import at_least_float32, widest
 
 LOG_2PI = math.log(2 * math.pi)
+ANCHOR = 0.02  # weight of the normal in an AnchoredMixture
 LOG_VARIANCE_MAX = 10.0  # in scaled units: keeps exp finite in a diverging fit
 
 
@@ -30,6 +31,14 @@ def bounded(log_variance, floor):
     low = math.log(floor)
     below = LOG_VARIANCE_MAX - F.softplus(LOG_VARIANCE_MAX - log_variance)
     return low + F.softplus(below - low)
+
+
+def unbounded(log_variance, floor):
+    """What comes out of ``bounded`` as ``log_variance``, or as close above the floor as floats tell."""
+    low = math.log(floor)
+    above = (log_variance - low).clamp(min=1e-2, max=LOG_VARIANCE_MAX - low - 1e-2)
+    below = LOG_VARIANCE_MAX - low - above - torch.log(-torch.expm1(-above))
+    return LOG_VARIANCE_MAX - below - torch.log(-torch.expm1(-below))
 
 
 def _chosen(probabilities, generator):  # (..., K) -> (...) int64
@@ -260,6 +269,24 @@ class GaussianMixture:
         mean, variance = _pick(weight, generator, mean, variance)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
         return mean + variance.sqrt() * noise
+
+
+class AnchoredMixture(GaussianMixture):
+    """A ``GaussianMixture`` that gives ``ANCHOR`` of its weight to a wide normal, which the net does not move.
+
+    A narrow component then costs no more than log ANCHOR beside it in a row that the normal expects. The parameters are
+    those of the mixture, and the mean and the log standard deviation of the normal.
+    """
+
+    def __init__(self, n_mixtures=5, reg_covar=1e-3):
+        super().__init__(n_mixtures, reg_covar)
+        self.n_params += 2
+
+    def _components(self, params):
+        weight, mean, variance = super()._components(params[..., :-2])
+        anchor, log_sd = at_least_float32(params[..., -2:]).split(1, -1)
+        weight = torch.cat([weight + math.log1p(-ANCHOR), torch.full_like(anchor, math.log(ANCHOR))], -1)
+        return weight, torch.cat([mean, anchor], -1), torch.cat([variance, (2 * log_sd).exp()], -1)
 
 
 LEVEL_LIKELIHOODS = {"categorical": Categorical, "logistic_mixture": DiscretizedLogisticMixture}

@@ -258,3 +258,51 @@ class MixtureOfOrders(AutoregressiveModel):
             if len(rows):
                 levels[rows], log_weight[rows] = member.fill(levels[rows], given[rows], generator)
         return levels, log_weight
+
+
+class StartedMADE(MADE):
+    """A MADE over real values that starts at a Gaussian: its chain of regressions, plus a net that starts at zero.
+
+    The parameters are those of an ``AnchoredMixture``: weights, means and log standard deviations of its components,
+    offset + scale * net(x), to the means of which the regression A x on the earlier features is added; and the anchor,
+    by the regression as it was at the start. A is trained, and sees the inputs that dropout hides from the net.
+
+    Parameters
+    ----------
+    n_features, hidden_layer_sizes, **options
+        As for ``MADE``.
+    n_mixtures : int
+    """
+
+    def __init__(self, n_features, hidden_layer_sizes, n_mixtures, **options):
+        super().__init__(n_features, hidden_layer_sizes, 3 * n_mixtures, direct=False, **options)
+        self.n_mixtures = n_mixtures
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        position = self.out.out_degrees[0, :: self.n_params]
+        self.chain = MaskedLinear((position + 1).unsqueeze(0), position.unsqueeze(0), bias=False)
+        self.register_buffer("regression", torch.zeros(n_features, n_features))
+        self.register_buffer("anchor", torch.zeros(n_features, 2))  # constant of the regression, log sd
+        for name in ("offset", "scale"):
+            self.register_buffer(name, torch.zeros(n_features, self.n_params))
+
+    def forward(self, values, which=0):  # (n, d) -> (n, d, P)
+        x = values.to(self.out.weight.dtype)
+        anchor = nn.functional.linear(x, self.regression)
+        return self._started(super().forward(values, which), self.chain(x), anchor, slice(None))
+
+    def _started(self, net, chain, anchor, feature):
+        weight, mean, log_sd = (self.offset[feature] + self.scale[feature] * net).split(self.n_mixtures, -1)
+        constant, anchor_log_sd = self.anchor[feature].unsqueeze(-2 if net.ndim < 3 else 0).split(1, -1)
+        last = torch.cat([anchor.unsqueeze(-1) + constant, anchor_log_sd.expand(*anchor.shape, 1)], -1)
+        return torch.cat([weight, mean + chain.unsqueeze(-1), log_sd, last], -1)
+
+    @torch.no_grad()
+    def steps(self, n, which=0):
+        net, chosen, x = super().steps(n, which), None, self.out.weight.new_zeros(n, len(self.order))
+        mask = self.chain.in_degrees[0] <= self.chain.out_degrees[0].unsqueeze(1)
+        chain = self.chain.weight * mask
+        for feature in self.order:
+            params = net.send(chosen)
+            chosen = yield self._started(params, x @ chain[feature], x @ self.regression[feature], feature)
+            x[:, feature] = chosen

@@ -12,10 +12,10 @@ from sklearn.utils.validation import validate_data
 
 from .._autoencoders.base import CoderTransformer
 from .._bridge.base import DTYPES, TorchEstimator, fresh_seed
+from .._bridge.batches import Rows
 from .._bridge.callbacks import Freeze, WeightAverage
 from .._bridge.docs import fill_doc
 from .._bridge.state import all_or_nothing, warn
-from .._bridge.training import Rows
 from .._nn.classifier import Classifier
 from .._nn.corruption import CORRUPTIONS, make_corruption
 from .label_spreading import ROWS_TO_COMPARE, GraphLabelSpreading, compare_with_pca

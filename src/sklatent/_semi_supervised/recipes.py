@@ -3,13 +3,13 @@
 ``benchmarks/results/low_label_cpu.md`` says what they were chosen on.
 """
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from .._autoencoders.autoencoder import AutoencoderTransformer
+from .._bridge.training import epochs
 from .labels import UNLABELLED
 from .targets import repeated, with_labels_repeated
 
@@ -60,13 +60,14 @@ class Recipe:
         return steps
 
     def _step(self, learns, index, schedule, batch_size):
-        return Step(learns, index, epochs(schedule.n_steps, len(index), batch_size), schedule.rate, self.pooled)
+        n_epochs = epochs(schedule.n_steps, len(index), batch_size, most=MOST_EPOCHS)
+        return Step(learns, index, n_epochs, schedule.rate, self.pooled)
 
     def make_encoder(self, X, **options):
         """The autoencoder, not fitted. Where the recipe names no loss, the range of X decides."""
         bounded = X.dtype == np.uint8 or (X.min() >= 0 and X.max() <= 1)
         loss = "binary_cross_entropy" if bounded else "squared_error"
-        n_epochs = epochs(self.pretraining_steps, len(X), 64, least=3)
+        n_epochs = epochs(self.pretraining_steps, len(X), 64, least=3, most=MOST_EPOCHS)
         return AutoencoderTransformer(
             64, **{"loss": loss, "batch_size": 64, "max_iter": n_epochs, **self.encoder, **options}
         )
@@ -105,8 +106,3 @@ TABLES = Recipe(
 def recipe(image_shape):
     """The one for images of this shape, or for tables if it is None."""
     return TABLES if image_shape is None else IMAGES
-
-
-def epochs(n_steps, n, batch_size, least=1):
-    """Epochs of n rows that make about ``n_steps`` steps."""
-    return int(np.clip(math.ceil(n_steps / math.ceil(n / batch_size)), least, MOST_EPOCHS))

@@ -1,0 +1,43 @@
+"""Rows of an array as torch takes them, a batch at a time."""
+
+import math
+
+import numpy as np
+import torch
+
+
+class Rows(torch.utils.data.Dataset):
+    """Rows of an array, or some of them, in the array's own dtype; only what is asked for is copied.
+
+    ``index`` may name a row more than once. ``targets``, one row for each row of X, are for modules whose ``forward``
+    takes them.
+    """
+
+    def __init__(self, X, index=None, targets=None):
+        self.X, self.targets = X, targets
+        self.index = np.arange(len(X)) if index is None else index
+
+    def __len__(self):
+        return len(self.index)
+
+    def __getitem__(self, i):
+        """One row, or an array of rows, as skorch's pair of data and target."""
+        rows = self.index[i]
+        target = None if self.targets is None else torch.from_numpy(np.asarray(self.targets[rows]))
+        return torch.from_numpy(np.asarray(self.X[rows])), target
+
+
+class Batches:
+    """What a DataLoader does in one process, without its cost for each row and batch."""
+
+    def __init__(self, rows, batch_size, shuffle=False):
+        self.rows, self.batch_size, self.shuffle = rows, batch_size, shuffle
+
+    def __len__(self):
+        return math.ceil(len(self.rows) / self.batch_size)
+
+    def __iter__(self):
+        n = len(self.rows)
+        order = torch.randperm(n).numpy() if self.shuffle else np.arange(n)
+        for start in range(0, n, self.batch_size):
+            yield self.rows[order[start : start + self.batch_size]]

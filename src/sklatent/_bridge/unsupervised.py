@@ -1,0 +1,193 @@
+"""``fit`` and ``partial_fit`` of all that are trained on rows alone, written once.
+
+An estimator adds four things: ``_spec()``, what its parameters ask of the module, plain values; ``_learn(X)``, what
+the rows say of it before any training: more plain values, and the arrays of its buffers (scaling, levels);
+``_build(spec)``, the module; its public verbs. One that can start where a linear model ends adds ``_may_start()`` and
+``_linear_model(X)``, the arrays of buffers and weights at that start.
+"""
+
+import math
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from . import training
+from .base import TorchEstimator, fill, fresh_seed
+from .batches import Rows
+from .callbacks import Looks, StopAfter
+from .rows import check_image_shape
+from .state import all_or_nothing, warn
+
+EPOCHS = (10, 200)  # fewest and most, of max_iter=None where no linear model is there to start at
+APART, MOST_APART, FEWEST_TO_KEEP_APART = 0.2, 1000, 10  # rows kept apart to say how far to go from the start
+FEW_ROWS = 2000  # up to which all are trained on in the end
+STEPS_OF_FEW, STEPS_OF_MANY, STEPS_TO_WARM, FEWEST_EPOCHS = 2000, 4000, 100, 3
+STILL_FALLING = 0.01  # of the held-out loss, in the last tenth of the steps
+FEWEST_ROWS = 50  # of a batch of partial_fit that may change the statistics kept beside the net
+
+
+class UnsupervisedEstimator(TorchEstimator):
+    """Base of all that are trained on rows alone."""
+
+    _parameter_constraints = {**TorchEstimator._parameter_constraints, "warm_start": ["boolean"]}
+
+    def fit(self, X, y=None):
+        """Fit the model to X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows. float64, float32 and integers (``uint8`` images), memmaps too, are kept as they are until a batch
+            is on its device; other dtypes become float64.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not valid, or if the loss stops being finite. A first ``fit``, or one without
+            ``warm_start``, then leaves the estimator unfitted; one that goes on leaves it as it was.
+        KeyboardInterrupt
+            At Ctrl-C; a ``fit`` that did not go on has kept the best weights so far.
+        """
+        anew = not (self.warm_start and hasattr(self, "net_"))
+        with all_or_nothing(self, anew=anew):
+            self._validate_params()
+            X = self._check_rows(X, reset=anew)
+            seed = fresh_seed(self.random_state)
+            apart = self._validation_rows(len(X), seed)
+            decides = anew and self.max_iter is None and not self.early_stopping
+            pressed = self._fit_from_start(X, seed) if decides and self._may_start() else False
+            if pressed is False:
+                self._prepare(X, seed, anew)
+                pressed = self._fit_epochs(X, apart, seed, keep=anew)
+            self._after_training(X)
+            if pressed:
+                raise pressed
+        return self
+
+    def _fit_epochs(self, X, apart, seed, *, keep):
+        rows = Rows(X, np.setdiff1d(np.arange(len(X)), apart))
+        n_epochs = self.max_iter or training.epochs(self._n_steps, len(rows), self.batch_size, *EPOCHS)
+        held_out = Rows(X, apart) if len(apart) else None
+        phase = self._phase(rows, held_out=held_out, n_epochs=n_epochs, callbacks=self._callbacks(n_epochs))
+        return self._train(phase, seed, keep=keep)
+
+    def _fit_from_start(self, X, seed):
+        """From the linear model on, as far as rows kept apart gain by it; False where there is no linear model.
+
+        Few rows are then all trained on, from their own start, for as many steps; of many the best weights stay.
+        """
+        n = len(X)
+        order, n_apart = np.random.RandomState(seed).permutation(n), min(MOST_APART, math.ceil(APART * n))
+        rest, apart = np.sort(order[n_apart:]), np.sort(order[:n_apart])
+        few = n <= FEW_ROWS
+        if n < FEWEST_TO_KEEP_APART:
+            rest, apart = order, order[:0]
+        self._prepare(X[rest] if few else X, seed, True)
+        if not self._spec_.get("started"):
+            return False
+        n_steps = STEPS_OF_FEW if few else STEPS_OF_MANY
+        looks, pressed, history = Looks(Rows(X, apart)), None, []
+        if len(apart):
+            pressed = self._train(self._steps(Rows(X, rest), n_steps, looks), seed, keep=True)
+            gains = looks.gains()
+            self.baseline_loss_, self.held_out_loss_ = float(looks.start_.mean()), float(looks.best_.mean())
+            self._tell(looks, gains)
+            history = self.history_
+        if pressed or (len(apart) and gains and not few):
+            self.n_steps_ = looks.best_step_
+            return pressed
+        self._prepare(X, seed, True)
+        if len(apart) and gains:
+            pressed = self._train(self._steps(Rows(X), n_steps, StopAfter(looks.best_step_)), seed, keep=True)
+        self.history_ = history or self.history_
+        self.n_iter_ = len(self.history_)
+        return pressed
+
+    def _steps(self, rows, n_steps, callback):
+        """``n_steps`` of training at most, with a rise of the rate that is short of none: the best may come soon."""
+        n_epochs = training.epochs(n_steps, len(rows), self.batch_size, FEWEST_EPOCHS)
+        n_steps = max(n_steps, n_epochs * (len(rows) // self.batch_size))
+        options = {"n_epochs": n_epochs, "n_steps": n_steps, "n_warm": STEPS_TO_WARM}
+        return self._phase(rows, callbacks=[callback], **options)
+
+    def _tell(self, looks, gains):
+        """Where held-out rows say that the net is no better than its start, or could still become so."""
+        steps, losses = zip(*looks.trace_, strict=True)
+        before = losses[np.searchsorted(steps, 0.9 * steps[-1])]
+        if not gains:
+            warn(
+                f"The net does not beat the linear model that it starts at, on {len(looks.best_)} rows kept apart "
+                f"(a loss of {looks.best_.mean():.4g}, the linear model's is {looks.start_.mean():.4g}), so it stays "
+                "that model. More rows may help, or corruption; else PCA or a Gaussian is all that they ask for."
+            )
+        elif looks.best_step_ == steps[-1] and before - losses[-1] > STILL_FALLING * abs(before):
+            warn(
+                f"The loss of rows kept apart still fell, from {before:.4g} to {losses[-1]:.4g} in the last tenth of "
+                f"{steps[-1]} steps. Pass max_iter, of more than {len(self.history_)} epochs.",
+                ConvergenceWarning,
+            )
+
+    def partial_fit(self, X, y=None):
+        """Train for one pass over the rows of X.
+
+        The first call learns the scaling (or binning) from its rows; later calls keep it. The learning rate is
+        constant, and there is no early stopping. What fails, or is interrupted, changes nothing.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        first = not hasattr(self, "net_")
+        with all_or_nothing(self, anew=first):
+            self._validate_params()
+            X = self._check_rows(X, reset=first)
+            seed = fresh_seed(self.random_state)
+            if not first:
+                seed = (seed + self.n_iter_) % 2**31  # not the same shuffle in every call
+            self._prepare(X, seed, first)
+            self._train(self._phase(Rows(X), n_epochs=1, scheduled=False), seed, keep=False)
+            if first or len(X) >= FEWEST_ROWS:  # else less telling than what came before
+                self._after_training(X)
+        return self
+
+    def _prepare(self, X, seed, anew):
+        """Build the net, or see that the one there is is still what the parameters ask for."""
+        spec = self._spec()
+        if anew:
+            decided, buffers = self._learn(X)
+            self._asked_ = spec
+            self._start_net(spec | decided | {"seed": seed}, seed, buffers)
+            if self._spec_.get("started"):
+                fill(self._module, self._linear_model(X))
+            return
+        changed = sorted(key for key in spec if spec[key] != self._asked_[key])
+        if check_image_shape(self.image_shape, self.n_features_in_) != self.image_shape_:
+            changed.append("image_shape")
+        if changed:
+            raise ValueError(
+                f"Training cannot go on with the fitted net: {', '.join(changed)} changed since. Set "
+                "warm_start=False and call fit to start anew."
+            )
+
+    def _may_start(self):
+        """Whether the parameters allow for a linear model to start at."""
+        return False
+
+    def _callbacks(self, n_epochs):
+        """Callbacks of the model's own for ``fit``."""
+        return []
+
+    def _after_training(self, X):
+        """Fitted attributes that need the trained net, from the rows that it was trained on."""

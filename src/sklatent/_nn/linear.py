@@ -1,0 +1,43 @@
+"""Start where the linear model ends: a linear map that is optimal in closed form, plus a net that starts at zero."""
+
+import math
+
+import torch
+from torch import nn
+
+
+def start_at_zero(net):
+    """The net, its last layer with weights set to zero."""
+    last = [module for module in net.modules() if isinstance(module, nn.Linear | nn.ConvTranspose2d)][-1]
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return net
+
+
+class LinearPlus(nn.Module):
+    """x -> W x + b + scale * net(inside); W, b and the scale of each output come from the rows, and stay unless tuned.
+
+    Parameters
+    ----------
+    net : Module
+        (n, *) -> (n, *out_shape).
+    n_in : int
+        Features of x.
+    out_shape : tuple of int
+    reach : float
+        The net sees x clipped to +-reach; infinite where the caller clips.
+    """
+
+    def __init__(self, net, n_in, out_shape, reach=math.inf):
+        super().__init__()
+        self.net, self.out_shape, self.reach = start_at_zero(net), tuple(out_shape), reach
+        n_out = math.prod(out_shape)
+        self.weight = nn.Parameter(torch.zeros(n_out, n_in), requires_grad=False)
+        self.bias = nn.Parameter(torch.zeros(n_out), requires_grad=False)
+        self.register_buffer("scale", torch.ones(n_out))
+
+    def forward(self, inside, x=None):  # (n, *), and the row itself, (n, n_in), if that is not it
+        x = inside.flatten(1) if x is None else x
+        net = self.net(inside if math.isinf(self.reach) else inside.clamp(-self.reach, self.reach)).flatten(1)
+        linear = nn.functional.linear(x, self.weight, self.bias)
+        return (linear + self.scale * net.to(x.dtype)).unflatten(1, self.out_shape)

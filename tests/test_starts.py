@@ -1,0 +1,182 @@
+"""Nets start where the linear model ends, and leave it only for something better."""
+
+import pickle
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import multivariate_normal
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LinearRegression
+
+from sklatent import AutoencoderTransformer, MADEDensity, PixelCNNDensity, VAETransformer
+from sklatent._autoencoders.starts import factors, log_likelihood
+from sklatent._autoregressive.starts import chain, log_density, shrunk
+from sklatent._bridge import unsupervised
+from sklatent._nn.builders import mlp
+from sklatent._nn.likelihoods import GaussianMixture, bounded, unbounded
+
+RANDOM = np.random.RandomState(0)
+LINEAR = RANDOM.normal(size=(600, 3)) @ RANDOM.normal(size=(3, 8)) + 0.3 * RANDOM.normal(size=(600, 8))
+Z = RANDOM.uniform(-2, 2, size=(1500, 2))
+CURVED = np.column_stack([Z, Z[:, 0] ** 2, Z[:, 0] * Z[:, 1], np.sin(2 * Z[:, 1]), np.cos(Z[:, 0])])
+CURVED = CURVED + 0.05 * RANDOM.normal(size=CURVED.shape)
+quiet = pytest.mark.filterwarnings("ignore:The net does not beat", "ignore:The loss of rows kept apart still fell")
+
+
+@pytest.fixture
+def no_steps(monkeypatch):
+    """Fits end at the start."""
+    monkeypatch.setattr(unsupervised.Looks, "gains", lambda self: False)
+    monkeypatch.setattr(unsupervised, "STEPS_OF_FEW", 1)
+
+
+def standardised(X):
+    return (X - X.mean(axis=0)) / X.std(axis=0)
+
+
+def squared_error(model, X):
+    return np.square(model.inverse_transform(model.transform(X)) - X).sum(axis=1).mean()
+
+
+# -- the starts are exact ----------------------------------------------------------------------------------------------
+
+
+@quiet
+@pytest.mark.parametrize("architecture", ["mlp", "conv"])
+def test_an_autoencoder_starts_at_pca(architecture, digits, no_steps):
+    X, shape = (digits, (8, 8)) if architecture == "conv" else (standardised(LINEAR), None)
+    model = AutoencoderTransformer(3, architecture=architecture, image_shape=shape, random_state=0).fit(X)
+    pca = PCA(3).fit(X)
+    assert_allclose(squared_error(model, X), squared_error(pca, X), rtol=1e-5)
+    far = 20 * X[:50]  # outside the range the linear part sees rows as they are
+    assert_allclose(squared_error(model, far), squared_error(pca, far), rtol=1e-4)
+    ratio = np.abs(model.transform(X)).std(axis=0) / np.abs(pca.transform(X)).std(axis=0)
+    assert_allclose(ratio, ratio[0], rtol=1e-4)  # one scale for all codes
+
+
+@quiet
+def test_a_vae_starts_where_its_bound_is_the_exact_likelihood_of_a_linear_model(no_steps):
+    X = LINEAR[:400] * np.arange(1, 9)
+    vae = VAETransformer(3, random_state=0, n_draws=1).fit(X)
+    U, scale = standardised(X), X.std(axis=0)
+    candidates = [log_likelihood(U, *factors(U, 3, share, 1e-3)) - np.log(scale).sum() for share in (0.03, 0.1, 0.3, 1)]
+    assert min(np.abs(each - vae.score_samples(X)).max() for each in candidates) < 2e-3
+    mean, W, variance = factors(U, 3, 0.3, 1e-3)
+    exact = multivariate_normal(mean, W @ W.T + np.diag(variance)).logpdf(U)
+    assert_allclose(log_likelihood(U, mean, W, variance), exact, rtol=1e-9)
+    assert vae.n_active_units_ == 3
+
+
+@quiet
+@pytest.mark.parametrize("order", ["natural", "random"])
+def test_a_made_starts_at_a_gaussian(order, no_steps):
+    made = MADEDensity(order=order, random_state=0).fit(LINEAR)
+    core, U = made.net_.module_.core, standardised(LINEAR)
+    with torch.no_grad():
+        params = core(torch.from_numpy(U))[..., :-2]
+        plain = GaussianMixture().log_prob(params, torch.from_numpy(U)).sum(1).numpy()
+    exact = [log_density(U, *shrunk(U, share)) for share in (0.0, 0.01, 0.03, 0.1, 0.3)]
+    gaps = [np.abs(each - plain).mean() for each in exact]
+    assert min(gaps) < 0.02, "the components are spread a little"
+    assert_allclose(plain.mean(), exact[int(np.argmin(gaps))].mean(), atol=1e-3)
+    drawn = made.sample(20_000, random_state=0)
+    assert_allclose(np.cov(drawn.T), np.cov(LINEAR.T), atol=0.12 * LINEAR.var(axis=0).max())
+
+
+def test_the_chain_is_that_of_least_squares():
+    order = np.array([2, 0, 3, 1])
+    X = LINEAR[:, :4]
+    A, b, variance = chain(X.mean(axis=0), np.cov(X.T, bias=True), order)
+    for place, feature in enumerate(order[1:], 1):
+        before = order[:place]
+        model = LinearRegression().fit(X[:, before], X[:, feature])
+        assert_allclose(A[feature, before], model.coef_)
+        assert_allclose(b[feature], model.intercept_)
+        assert_allclose(variance[feature], np.mean((X[:, feature] - model.predict(X[:, before])) ** 2))
+        assert_array_equal(np.delete(A[feature], before), 0)
+
+
+def test_unbounded_is_the_inverse_of_bounded():
+    log_variance = torch.linspace(np.log(1.1e-3), 9.5, 50, dtype=torch.float64)
+    assert_allclose(bounded(unbounded(log_variance, 1e-3), 1e-3), log_variance)
+
+
+# -- where they lead ---------------------------------------------------------------------------------------------------
+
+
+@quiet
+def test_a_net_leaves_the_start_for_something_better_only():
+    for X, ratio in ((CURVED, 0.7), (LINEAR, 1.001)):
+        for n in (100, 500):
+            X = standardised(X)
+            model = AutoencoderTransformer(2, random_state=0).fit(X[:n])
+            assert squared_error(model, X[n:]) < ratio * squared_error(PCA(2).fit(X[:n]), X[n:]) or n == 100
+            assert squared_error(model, X[n:]) < 1.02 * squared_error(PCA(2).fit(X[:n]), X[n:])
+
+
+@quiet
+def test_densities_beat_their_linear_models():
+    X, test = CURVED[:500], CURVED[500:]
+    gaussian = multivariate_normal(X.mean(axis=0), np.cov(X.T)).logpdf(test).mean()
+    assert MADEDensity(random_state=0).fit(X).score(test) > gaussian + 3
+    vae = VAETransformer(2, random_state=0).fit(X)
+    assert vae.held_out_loss_ < vae.baseline_loss_ - 1
+    assert vae.score(test) > gaussian
+
+
+def test_what_was_done_can_be_read_and_a_net_in_vain_is_told_in_words(monkeypatch):
+    with pytest.warns(UserWarning, match="does not beat the linear model that it starts at, on 40 rows kept apart"):
+        model = AutoencoderTransformer(3, random_state=0).fit(LINEAR[:200])
+    assert model.n_steps_ == 0
+    assert model.n_iter_ == len(model.history_) > 0
+    assert_allclose(model.held_out_loss_, model.baseline_loss_, rtol=0.1)
+    monkeypatch.setattr(unsupervised, "STEPS_OF_FEW", 120)
+    with pytest.warns(ConvergenceWarning, match=r"kept apart still fell, .* steps. Pass max_iter, of more than \d+ ep"):
+        curved = AutoencoderTransformer(2, random_state=0).fit(CURVED[:500])
+    assert curved.n_steps_ > 100
+    assert curved.held_out_loss_ < curved.baseline_loss_
+
+
+@quiet
+def test_fits_are_reproducible_and_pickle(digits):
+    for cls in (AutoencoderTransformer, VAETransformer, MADEDensity):
+        one, other = (cls(random_state=0).fit(CURVED[:150]) for _ in range(2))
+        assert_array_equal(one.score_samples(CURVED), other.score_samples(CURVED))
+        assert_array_equal(pickle.loads(pickle.dumps(one)).score_samples(CURVED), one.score_samples(CURVED))
+
+
+@quiet
+def test_many_rows_keep_the_best_weights(monkeypatch):
+    monkeypatch.setattr(unsupervised, "FEW_ROWS", 500)
+    monkeypatch.setattr(unsupervised, "STEPS_OF_MANY", 300)
+    X = standardised(CURVED)
+    model = AutoencoderTransformer(2, random_state=0).fit(X[:1000])
+    assert 0 < model.n_steps_ <= 300
+    assert squared_error(model, X[1000:]) < 0.7 * squared_error(PCA(2).fit(X[:1000]), X[1000:])
+
+
+# -- bad input ---------------------------------------------------------------------------------------------------------
+
+
+@quiet
+@pytest.mark.parametrize("cls", [AutoencoderTransformer, VAETransformer])
+@pytest.mark.parametrize("rows", [LINEAR[:3], LINEAR[:12], np.ones((30, 5)), np.c_[LINEAR[:40], np.full(40, 7.0)]])
+def test_fewer_rows_than_codes_and_constants(cls, rows):
+    model = cls(6, random_state=0).fit(rows)
+    assert model.transform(rows).shape == (len(rows), 6)
+    assert np.isfinite(model.score_samples(rows)).all()
+    assert hasattr(model, "baseline_loss_") == (len(rows) >= 10)
+
+
+@quiet
+def test_max_iter_overrides_and_builders_start_plain(digits):
+    assert AutoencoderTransformer(3, max_iter=4, random_state=0).fit(LINEAR).n_iter_ == 4
+    plain = AutoencoderTransformer(3, architecture=partial(mlp, widths=(4,)), random_state=0).fit(LINEAR)
+    assert plain.n_iter_ == 200
+    assert not hasattr(plain, "baseline_loss_")
+    assert plain.n_steps_ == 1000
+    assert PixelCNNDensity(n_filters=4, n_blocks=0, random_state=0).fit(digits[:640, :3]).n_steps_ == 1200
