@@ -6,7 +6,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from .._bridge.base import DensityMethods
 from .._bridge.docs import fill_doc
-from .._bridge.rows import learn_affine, scaled
+from .._bridge.rows import is_whole, learn_affine, scaled
 from .._nn.autoencoders import Autoencoder
 from .._nn.scaling import Affine
 from .base import CoderTransformer
@@ -111,11 +111,13 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
 
     def _build(self, spec):
         encoder, decoder, shape, corruption = self._build_coder(spec)
-        return Autoencoder(Affine(spec["n_features"]), encoder, decoder, shape, corruption, spec["loss"])
+        scaling = Affine(spec["n_features"], clips=spec["clips"])
+        return Autoencoder(scaling, encoder, decoder, shape, spec["n_components"], corruption, spec["loss"])
 
     def _learn(self, X):
         onto = "unit" if self.loss == "binary_cross_entropy" else "standard"
-        return {}, learn_affine(X, "scaling", onto=onto, shared=self.image_shape_ is not None)
+        shared = self.image_shape_ is not None
+        return {"clips": shared and is_whole(X)}, learn_affine(X, "scaling", onto=onto, shared=shared)
 
     def _linear_model(self, X):
         return pca_start(scaled(X, self._module.scaling), self._n_features_out)

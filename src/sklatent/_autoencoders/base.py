@@ -83,9 +83,11 @@ class CoderTransformer(UnsupervisedEstimator):
         module = self._build(self._spec_)
         module.load_state_dict(self._module.state_dict())
         module.decoder, module.corruption = None, corruption
-        if self._spec_["started"]:
-            module.encoder.requires_grad_(True)  # what was fixed is to be tuned, too
         return module
+
+    @property
+    def code_scale_(self):
+        return self._module.code_scale.cpu().numpy()
 
     @property
     def _n_features_out(self):

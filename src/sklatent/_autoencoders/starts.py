@@ -34,10 +34,10 @@ def _buffers(encoder, decoder):
 
 
 def pca_start(U, k):
-    """Both ``LinearPlus`` of an autoencoder at PCA, with one scale for all codes, so that distances are PCA's."""
+    """Both ``LinearPlus`` of an autoencoder at PCA, with one scale for all codes inside: its own, outside."""
     mean, values, vectors, rest = _components(U, k)
     s = np.sqrt(values.mean()) or 1.0
-    return _buffers(
+    return {"code_scale": np.full(k, s)} | _buffers(
         {"weight": vectors / s, "bias": -vectors @ mean / s, "scale": np.full(k, ENCODER_SCALE)},
         {"weight": s * vectors.T, "bias": mean, "scale": np.full(len(mean), np.sqrt(rest / len(mean)))},
     )
@@ -68,6 +68,14 @@ def log_likelihood(U, mean, W, variance):
     log_det = np.log(variance).sum() + 2 * np.log(np.diag(root)).sum()
     squares = (rest**2 / variance).sum(axis=1) - (explained**2).sum(axis=0)
     return -0.5 * (squares + log_det + U.shape[1] * np.log(2 * np.pi))
+
+
+def explained(U, Z, ridge):
+    """Of each column of Z the length of its coefficients in the regression of U: times it, distances are those of U."""
+    U, Z = U - U.mean(axis=0), Z - Z.mean(axis=0, dtype=np.float64)
+    coefficients = np.linalg.solve(Z.T @ Z / len(Z) + ridge * np.eye(Z.shape[1]), Z.T @ U / len(Z))
+    length = np.linalg.norm(coefficients, axis=1)
+    return np.where(length > 0, length, 1.0)
 
 
 def ppca_start(U, k, floor):

@@ -249,7 +249,10 @@ class SampleMethods(DensityMethods):
         -------
         X : ndarray of shape (n_samples, n_features), float64
         """
+        return self._sample(n_samples, random_state)
+
+    def _sample(self, n_samples, random_state, **options):
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or n_samples < 0:
             raise ValueError(f"n_samples={n_samples!r} must be an integer, 0 or more.")
-        return training.draw(self.net_, n_samples, self.n_features_in_, fresh_seed(random_state))
+        return training.draw(self.net_, n_samples, self.n_features_in_, fresh_seed(random_state), **options)

@@ -354,13 +354,13 @@ def complete(net, X, missing, n_proposals, seed):
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
-def draw(net, n_samples, n_features, seed):
-    """``module.sample`` in batches that fit into memory; shape (n_samples, n_features), float64."""
+def draw(net, n_samples, n_features, seed, **options):
+    """``module.sample(n, generator, **options)`` in batches that fit into memory; shape (n_samples, n_features), float64."""
     device = torch.device(net.device)
     random = generator(seed, device)
     chunk = _rows_to_draw(n_features)
     net.module_.eval()
     with torch.inference_mode():
         sizes = [min(chunk, n_samples - start) for start in range(0, n_samples, chunk)]
-        parts = [net.module_.sample(size, random).cpu().numpy() for size in sizes]
+        parts = [net.module_.sample(size, random, **options).cpu().numpy() for size in sizes]
     return np.concatenate(parts).astype(np.float64) if parts else np.empty((0, n_features))

@@ -11,16 +11,25 @@ from .linear import LinearPlus
 
 CODE_VARIANCE_FLOOR = 1e-4
 STARTED_FLOOR = 1e-8  # of the code's variance where the start is exact, which is small where features are many
+LINEAR_SHARE = 0.02  # of the density of a VAE, that stays the linear model's
 CHUNK = 2**14  # features decoded at once per row; fixed, so that a row's sum has one order in any batch
 
 
 class _Coder(nn.Module):
-    """Rows to and from what the encoder and decoder see."""
+    """Rows to and from what the encoder and decoder see.
 
-    def __init__(self, scaling, encoder, decoder, input_shape, likelihood, corruption=None):
+    Codes that come out are ``code_scale`` times those between encoder and decoder.
+    """
+
+    def __init__(self, scaling, encoder, decoder, input_shape, likelihood, n_latent, corruption=None):
         super().__init__()
-        self.scaling, self.encoder, self.decoder = scaling, encoder, decoder
+        self.scaling, self.encoder, self.decoder, self.n_latent = scaling, encoder, decoder, n_latent
         self.input_shape, self.likelihood, self.corruption = tuple(input_shape), likelihood, corruption
+        self.register_buffer("code_scale", torch.ones(n_latent))
+
+    @property
+    def started(self):  # at a linear model
+        return isinstance(self.encoder, LinearPlus)
 
     def _scaled(self, x):  # (n, d) raw -> (n, d) in the network's dtype; centred first, then cast
         return self.scaling.scaled(x).to(next(self.encoder.parameters()).dtype)
@@ -29,7 +38,14 @@ class _Coder(nn.Module):
         return self._inside(self._scaled(x))
 
     def code_of(self, inside):  # (n, *input_shape) -> (n, k): of what is given, never corrupted
-        return self.encoder(inside)
+        return self.code_scale * self.encoder(inside)[:, : self.n_latent]
+
+    def encode(self, x):  # (n, d) -> (n, k): of a VAE the posterior mean
+        code = self._encoded(self._scaled(x))[:, : self.n_latent]
+        return code * self.code_scale.to(code.dtype)
+
+    def _unscaled(self, z):
+        return z / self.code_scale.to(z.dtype)
 
     def _inside(self, u):  # clipped: a warp may carry ink to pixels that were dark in every fitted row
         return self.scaling.inside(u).unflatten(1, self.input_shape)
@@ -38,12 +54,12 @@ class _Coder(nn.Module):
         inside = self._inside(u)
         if self.training and self.corruption is not None:
             return self.encoder(self.corruption(inside)).to(u.dtype)
-        if isinstance(self.encoder, LinearPlus):  # its linear part sees rows beyond the range as they are
+        if self.started:  # its linear part sees rows beyond the range as they are
             return self.encoder(inside, u).to(u.dtype)
         return self.encoder(inside).to(u.dtype)
 
-    def _params(self, z):  # (..., k) -> (..., d, P), what the likelihood takes
-        out = self.decoder(z.flatten(0, -2)).flatten(1).to(z.dtype)
+    def _params(self, z, decoder=None):  # (..., k) -> (..., d, P), what the likelihood takes
+        out = (decoder or self.decoder)(z.flatten(0, -2)).flatten(1).to(z.dtype)
         return out.view(*z.shape[:-1], self.likelihood.n_params, -1).transpose(-1, -2)
 
 
@@ -59,24 +75,23 @@ class Autoencoder(_Coder):
     encoder, decoder : Module
         (n, \*input_shape) -> (n, k) and back.
     input_shape : tuple of int
+    n_latent : int
+        k.
     corruption : callable or None
         In training the encoder sees the corrupted row; the clean row stays the target.
     loss : {"squared_error", "binary_cross_entropy"}
     """
 
-    def __init__(self, scaling, encoder, decoder, input_shape, corruption=None, loss="squared_error"):
+    def __init__(self, scaling, encoder, decoder, input_shape, n_latent, corruption=None, loss="squared_error"):
         likelihood = GreyBernoulli() if loss == "binary_cross_entropy" else SquaredError()
-        super().__init__(scaling, encoder, decoder, input_shape, likelihood, corruption)
+        super().__init__(scaling, encoder, decoder, input_shape, likelihood, n_latent, corruption)
 
     def forward(self, x):  # (n, d) -> (n,)
         u = self._scaled(x)
         return -self.likelihood.log_prob(self._params(self._encoded(u)), u).sum(1)
 
-    def encode(self, x):  # (n, d) -> (n, k)
-        return self._encoded(self._scaled(x))
-
     def decode(self, z):  # (n, k) -> (n, d) in the units of x
-        return self.scaling.inverse(self.likelihood.mean(self._params(z)))
+        return self.scaling.inverse(self.likelihood.mean(self._params(self._unscaled(z))))
 
 
 class VAE(_Coder):
@@ -123,9 +138,8 @@ class VAE(_Coder):
         self, scaling, encoder, decoder, input_shape, likelihood, n_latent, *, levels=None, corruption=None, beta=1.0,
         free_bits=0.0,
     ):  # fmt: skip
-        super().__init__(scaling, encoder, decoder, input_shape, likelihood, corruption)
-        self.levels, self.n_latent, self.beta, self.free_bits = levels, n_latent, beta, free_bits
-        self.started = isinstance(encoder, LinearPlus)
+        super().__init__(scaling, encoder, decoder, input_shape, likelihood, n_latent, corruption)
+        self.levels, self.beta, self.free_bits = levels, beta, free_bits
         self.kl_weight = 1.0  # a warm-up raises it to 1 during training; evaluation does not look at it
 
     @property
@@ -144,13 +158,10 @@ class VAE(_Coder):
         log_p = self._log_likelihood_map(self._target(x, u), z).sum(-1)
         return weight * kl.sum(1) - (log_p - self._log_unit().to(log_p.dtype))
 
-    def encode(self, x):  # (n, d) -> (n, k): the posterior mean
-        return self._posterior(self._scaled(x))[0]
-
-    def code_of(self, inside):
-        return self.encoder(inside).chunk(2, 1)[0]
-
     def decode(self, z):  # (n, k) -> (n, d): the mean of p(x|z), in the units of x
+        return self._mean(self._unscaled(z))
+
+    def _mean(self, z):
         return self.values.centre(self.likelihood.mean(self._params(z), self._limits()))
 
     def kl_per_unit(self, x):  # (n, d) -> (n, k) nats
@@ -173,7 +184,19 @@ class VAE(_Coder):
             prior_to_posterior = 0.5 * exact_sum(draws.square().unsqueeze(1) + log_variance - z.square())
             log_weight = self._log_likelihood(target, z) + prior_to_posterior  # (s, n)
             total = torch.logaddexp(total, log_weight.logsumexp(0))
-        return total - math.log(len(noise))
+        return self._with_linear(u, total - math.log(len(noise)))
+
+    def _with_linear(self, u, bound):  # (n, d), (n,) -> (n,) nats
+        """Of the mixture with a little of the linear model that it starts at, so that no row is far below that.
+
+        There log p(x) = log p(x|z) + log p(z) - log q(z|x) at the mean of q, as at any other z.
+        """
+        if not self.started:
+            return bound
+        mean, log_variance = self.encoder.linear(u).chunk(2, 1)
+        log_p = exact_sum(self.likelihood.log_prob(self._params(mean, self.decoder.linear), u)) - self._log_unit()
+        linear = log_p + exact_sum(0.5 * (bounded(log_variance, STARTED_FLOOR) - mean.square()))
+        return torch.logaddexp(bound + math.log1p(-LINEAR_SHARE), linear + math.log(LINEAR_SHARE))
 
     def regret(self, x, noise, n_steps, learning_rate):  # (n, d), (S, k) -> (n,) nats, never negative
         r"""What the evidence lower bound of a row gains when its own mean and log variance of q are refined.
@@ -215,10 +238,16 @@ class VAE(_Coder):
         z = mean + (0.5 * log_variance).exp() * noise.unsqueeze(1)  # (S, n, k)
         return self._log_likelihood(target, z).mean(0) - exact_sum(_kl(mean, log_variance))
 
-    def sample(self, n, generator=None):  # -> (n, d) in the units of x
+    def sample(self, n, generator=None, means=False):  # -> (n, d) in the units of x
         one = next(self.decoder.parameters())
         z = torch.randn((n, self.n_latent), generator=generator, device=one.device, dtype=one.dtype)
-        drawn = self.likelihood.draw(self._params(z), generator, self._limits())
+        if means:
+            return self._mean(z)
+        params = self._params(z)
+        if self.started:
+            linear = torch.rand((n, 1, 1), generator=generator, device=one.device, dtype=one.dtype) < LINEAR_SHARE
+            params = torch.where(linear, self._params(z, self.decoder.linear), params)
+        drawn = self.likelihood.draw(params, generator, self._limits())
         return self.values.values(drawn, generator)
 
     def _target(self, x, u):
@@ -246,7 +275,7 @@ class VAE(_Coder):
         noise = torch.randn(8, self.n_latent, generator=torch.Generator().manual_seed(0)).to(u)
         noise = torch.cat([noise, -noise])
         noise = noise / noise.square().mean(0).sqrt()  # mean 0 and variance 1 in each unit
-        return -self._bound(self._target(x, u), *self._posterior(u), noise)
+        return -self._with_linear(u, self._bound(self._target(x, u), *self._posterior(u), noise))
 
     def _log_unit(self):
         """What the log-density of a row pays for the units of x."""

@@ -15,7 +15,7 @@ def start_at_zero(net):
 
 
 class LinearPlus(nn.Module):
-    """x -> W x + b + scale * net(inside); W, b and the scale of each output come from the rows, and stay unless tuned.
+    """x -> W x + b + scale * net(inside); W, b and the scale of each output come from the rows, and stay as they are.
 
     Parameters
     ----------
@@ -32,12 +32,13 @@ class LinearPlus(nn.Module):
         super().__init__()
         self.net, self.out_shape, self.reach = start_at_zero(net), tuple(out_shape), reach
         n_out = math.prod(out_shape)
-        self.weight = nn.Parameter(torch.zeros(n_out, n_in), requires_grad=False)
-        self.bias = nn.Parameter(torch.zeros(n_out), requires_grad=False)
-        self.register_buffer("scale", torch.ones(n_out))
+        for name, start in (("weight", torch.zeros(n_out, n_in)), ("bias", torch.zeros(n_out)), ("scale", torch.ones(n_out))):
+            self.register_buffer(name, start)
+
+    def linear(self, x):  # (n, n_in) -> (n, *out_shape)
+        return nn.functional.linear(x, self.weight, self.bias).unflatten(1, self.out_shape)
 
     def forward(self, inside, x=None):  # (n, *), and the row itself, (n, n_in), if that is not it
         x = inside.flatten(1) if x is None else x
         net = self.net(inside if math.isinf(self.reach) else inside.clamp(-self.reach, self.reach)).flatten(1)
-        linear = nn.functional.linear(x, self.weight, self.bias)
-        return (linear + self.scale * net.to(x.dtype)).unflatten(1, self.out_shape)
+        return self.linear(x) + (self.scale * net.to(x.dtype)).unflatten(1, self.out_shape)

@@ -21,11 +21,13 @@ def wide(x):
 class Affine(nn.Module):
     """Centre and scale, per feature (tables) or alike for all features (images).
 
-    u = (x - shift) / scale. ``lower`` and ``upper`` are the range seen in ``fit``, in scaled units.
+    u = (x - shift) / scale. ``lower`` and ``upper`` are the range seen in ``fit``, in scaled units. With ``clips``,
+    what ``inverse`` gives is within the range of all features together, which is whole, as that of pixels.
     """
 
-    def __init__(self, n_features):
+    def __init__(self, n_features, clips=False):
         super().__init__()
+        self.clips = clips
         for name, value in (("shift", 0.0), ("scale", 1.0), ("lower", -FAR), ("upper", FAR)):
             self.register_buffer(name, torch.full((n_features,), value, dtype=torch.float64))
 
@@ -39,7 +41,11 @@ class Affine(nn.Module):
         return u.clamp(self.lower.to(u.dtype), self.upper.to(u.dtype))
 
     def inverse(self, u):  # (n, d) -> (n, d) float64 (float32 where the device has no float64)
-        return u.to(self.scale.dtype) * self.scale + self.shift
+        x = u.to(self.scale.dtype) * self.scale + self.shift
+        if self.clips:
+            low, high = (self.lower * self.scale + self.shift).min(), (self.upper * self.scale + self.shift).max()
+            x = x.clamp(low.round(), high.round())
+        return x
 
 
 class Levels(nn.Module):
