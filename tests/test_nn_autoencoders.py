@@ -71,7 +71,7 @@ def fit(module, X, steps=300, learning_rate=5e-3):
 
 
 def test_encoder_sees_the_corrupted_row_in_training_only():
-    module = Autoencoder(Reals(5), *mlp((5,), (5,), 2, 2), (5,), corruption=torch.zeros_like)
+    module = Autoencoder(Reals(5), *mlp((5,), (5,), 2, 2), (5,), 2, corruption=torch.zeros_like)
     x = torch.randn(3, 5)
     blind = module.decode(module.train().encode(x)).float()
     assert_close(blind[0], blind[1])
@@ -86,7 +86,7 @@ def test_binary_cross_entropy_in_the_fitted_range():
     scaling = Reals(4)
     scaling.shift.fill_(-2.0)
     scaling.scale.fill_(8.0)
-    module = Autoencoder(scaling, *mlp((4,), (4,), 2, 2), (4,), loss="binary_cross_entropy")
+    module = Autoencoder(scaling, *mlp((4,), (4,), 2, 2), (4,), 2, loss="binary_cross_entropy")
     x = 8 * torch.rand(6, 4) - 2
     p = (module.decode(module.encode(x)) + 2) / 8
     expected = nn.functional.binary_cross_entropy(p.float(), (x + 2) / 8, reduction="none").sum(1)
@@ -97,7 +97,7 @@ def test_linear_autoencoder_reaches_pca():
     X = torch.randn(200, 10) @ torch.randn(10, 10)
     X = X - X.mean(0)
     best = torch.linalg.svdvals(X)[4:].square().sum() / 200
-    module = fit(Autoencoder(Reals(10), *mlp((10,), (10,), 4, 4, widths=()), (10,)), X, 1000, 1e-2)
+    module = fit(Autoencoder(Reals(10), *mlp((10,), (10,), 4, 4, widths=()), (10,), 4), X, 1000, 1e-2)
     error = module(X).mean()
     assert best * (1 - 1e-4) < error < best * 1.01
 
@@ -338,7 +338,7 @@ def test_autoencoder_losses_outside_the_range_are_finite_and_rise():
         scaling = Reals(3)
         scaling.lower.fill_(0.0)
         scaling.upper.fill_(1.0)
-        module = Autoencoder(scaling, *mlp((3,), (3,), 2, 2), (3,), loss=loss).eval()
+        module = Autoencoder(scaling, *mlp((3,), (3,), 2, 2), (3,), 2, loss=loss).eval()
         rows = torch.tensor([10.0, 1e3, 1e6, 1e12, 1e30]).view(-1, 1).repeat(1, 3)
         assert module(rows).isfinite().all()
         assert (module(rows).diff()[:-1] > 0).all()

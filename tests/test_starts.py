@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.spatial.distance import pdist
 from scipy.stats import multivariate_normal
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
@@ -51,11 +52,14 @@ def test_an_autoencoder_starts_at_pca(architecture, digits, no_steps):
     X, shape = (digits, (8, 8)) if architecture == "conv" else (standardised(LINEAR), None)
     model = AutoencoderTransformer(3, architecture=architecture, image_shape=shape, random_state=0).fit(X)
     pca = PCA(3).fit(X)
-    assert_allclose(squared_error(model, X), squared_error(pca, X), rtol=1e-5)
     far = 20 * X[:50]  # outside the range the linear part sees rows as they are
-    assert_allclose(squared_error(model, far), squared_error(pca, far), rtol=1e-4)
-    ratio = np.abs(model.transform(X)).std(axis=0) / np.abs(pca.transform(X)).std(axis=0)
-    assert_allclose(ratio, ratio[0], rtol=1e-4)  # one scale for all codes
+    scale = digits.std() if shape else 1.0
+    for rows in (X, far):
+        Z, expected = model.transform(rows), pca.transform(rows) / scale
+        assert_allclose(Z, expected * np.sign(np.sum(Z * expected, axis=0)), atol=1e-5 * np.abs(expected).max())
+        rebuilt = pca.inverse_transform(pca.transform(rows))
+        rebuilt = rebuilt.clip(0, 16) if shape else rebuilt  # pixels, whole numbers, stay within their range
+        assert_allclose(model.inverse_transform(Z), rebuilt, atol=1e-5 * np.abs(rebuilt).max())
 
 
 @quiet
@@ -69,6 +73,51 @@ def test_a_vae_starts_where_its_bound_is_the_exact_likelihood_of_a_linear_model(
     exact = multivariate_normal(mean, W @ W.T + np.diag(variance)).logpdf(U)
     assert_allclose(log_likelihood(U, mean, W, variance), exact, rtol=1e-9)
     assert vae.n_active_units_ == 3
+
+
+@quiet
+def test_codes_of_a_vae_keep_the_distances_of_rows(no_steps):
+    """At probabilistic PCA they are PCA's, but for what the prior shrinks them by."""
+    pca, vae = PCA(3).fit(U := standardised(LINEAR)), VAETransformer(3, random_state=0).fit(LINEAR)
+    assert_allclose(pdist(vae.transform(LINEAR[:100])), pdist(pca.transform(U[:100])), rtol=0.15, atol=0.1)
+    rebuilt = vae.inverse_transform(vae.transform(LINEAR))
+    assert np.square(standardised(rebuilt) - U).sum() < 0.2 * np.square(U).sum()
+
+
+@quiet
+def test_no_row_is_far_below_the_linear_model_of_a_vae():
+    X, far = CURVED[:300], CURVED[500:] * [30, 1, 1, 5, 1, 1]
+    vae = VAETransformer(2, random_state=0).fit(X)
+    assert vae.n_steps_ > 0
+    with torch.no_grad():
+        module, u = vae._module, vae._module._scaled(torch.from_numpy(far))
+        nothing = torch.full((len(far),), -torch.inf, dtype=torch.float64)
+        linear = module._with_linear(u, nothing).numpy()  # less log 50
+    alone = log_likelihood_of_linear(vae, far)
+    assert_allclose(linear, alone + np.log(0.02), rtol=1e-4)
+    assert (vae.score_samples(far) >= linear - 1e-6).all()
+
+
+def log_likelihood_of_linear(vae, X):
+    """By the covariance that the decoder's linear part stands for, in the units of X."""
+    module, d = vae._module, X.shape[1]
+    W, constant = (part.double().numpy() for part in (module.decoder.weight, module.decoder.bias))
+    variance = bounded(torch.from_numpy(constant[d:]), 1e-3).exp().numpy()
+    shift, scale = module.scaling.shift.numpy(), module.scaling.scale.numpy()
+    normal = multivariate_normal(constant[:d], W[:d] @ W[:d].T + np.diag(variance))
+    return normal.logpdf((X - shift) / scale) - np.log(scale).sum()
+
+
+@quiet
+def test_pixels_come_back_within_their_range_and_means_are_the_decoders(digits, no_steps):
+    images = digits[:300].astype(np.uint8)
+    for X, low, high in ((images, 0, 16), (images / 16, -np.inf, np.inf)):
+        vae = VAETransformer(4, image_shape=(8, 8), random_state=0).fit(X)
+        drawn, means = vae.sample(50, random_state=1), vae.sample(50, random_state=1, means=True)
+        for rows in (drawn, means, vae.inverse_transform(20 * vae.transform(X))):
+            assert low <= rows.min() < 0.1 * X.max()
+            assert 0.9 * X.max() < rows.max() <= high
+        assert np.abs(np.diff(means)).mean() < np.abs(np.diff(drawn)).mean(), "no noise"
 
 
 @quiet

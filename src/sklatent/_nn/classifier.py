@@ -39,7 +39,6 @@ class Classifier(nn.Module):
     def __init__(self, coder, n_components, n_classes, *, dropout=0.3, mixup=0.0, vat=0.0):
         super().__init__()
         self.coder, self.mixup, self.vat = coder, mixup, vat
-        coder.code_scale.fill_(1.0)  # the head learns its own
         activation = nn.Identity() if coder.started else nn.ReLU()  # of codes in a linear model's own geometry: none
         self.head = nn.Sequential(activation, nn.Dropout(dropout), nn.Linear(n_components, n_classes))
 

@@ -290,6 +290,7 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
     def _build(self, spec):
         augment = make_corruption(spec["augmentation"], self.image_shape_, "augmentation")
         coder = self.encoder_.encoder_module(augment)
+        coder.code_scale.fill_(1.0)  # the head learns its own
         return Classifier(coder, self._n_features_out, len(self.classes_), mixup=spec["mixup"], vat=spec["vat"])
 
     def _learn(self, steps, X, codes, known, apart, seed):
