@@ -48,19 +48,20 @@ N_DRAWS = 5
 
 def encoders():
     """Name -> transformer, to be pretrained on all training rows."""
-    shared = {"n_components": 32, "image_shape": SHAPE, "hidden_layer_sizes": (64, 128), "random_state": 0}
+    plain = {"n_components": 32, "image_shape": SHAPE, "random_state": 0}
+    shared = {"hidden_layer_sizes": (64, 128), **plain}
     coder = AutoencoderTransformer(loss="binary_cross_entropy", max_iter=100, **shared)
-    vae = VAETransformer(likelihood="bernoulli", max_iter=60, **shared)
+    vae = VAETransformer(likelihood="bernoulli", corruption="elastic", beta=0.1, max_iter=120, **shared)
     return {
         "raw pixels": FunctionTransformer(),
         **{f"PCA({k})": PCA(k, random_state=0) for k in (8, 16, 32)},
-        "autoencoder": coder,
+        "autoencoder": AutoencoderTransformer(**plain),  # it starts at PCA(32), as the next
+        "VAE": VAETransformer(**plain),
         'autoencoder, "noise"': clone(coder).set_params(corruption="noise"),
         'autoencoder, "affine"': clone(coder).set_params(corruption="affine"),
         # no two warps are alike, so there is more to learn than in the rows themselves
         'autoencoder, "elastic"': clone(coder).set_params(corruption="elastic", max_iter=200),
-        "VAE": vae,
-        'VAE, beta=0.1, "elastic"': clone(vae).set_params(corruption="elastic", beta=0.1, max_iter=120),
+        'VAE, beta=0.1, "elastic"': vae,
     }
 
 
@@ -105,9 +106,8 @@ def draw_picture(path, autoencoder, vae, density, X_test):
     axes["rebuilt"].set_title("Test rows and their reconstructions (autoencoder)")
     HistoryDisplay.from_estimator(density, ax=axes["history"])
     axes["history"].set_title("Learning curve of the PixelCNN (nats a row)")
-    # a Bernoulli pixel is on or off; its mean shows what the code stands for
-    codes = np.random.RandomState(0).normal(size=(36, vae.n_components))
-    means = vae.inverse_transform(codes).reshape(-1, *vae.image_shape_)
+    # the noise of a pixel is its own; the mean shows what the code stands for
+    means = vae.sample(36, random_state=0, means=True).reshape(-1, *vae.image_shape_)
     SampleDisplay(means).plot(ax=axes["vae"])
     axes["vae"].set_title("VAE: means of p(x | z), z drawn from the prior")
     SampleDisplay.from_estimator(density, n_images=36, random_state=0, ax=axes["pixelcnn"])

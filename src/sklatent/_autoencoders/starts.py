@@ -70,14 +70,6 @@ def log_likelihood(U, mean, W, variance):
     return -0.5 * (squares + log_det + U.shape[1] * np.log(2 * np.pi))
 
 
-def explained(U, Z, ridge):
-    """Of each column of Z the length of its coefficients in the regression of U: times it, distances are those of U."""
-    U, Z = U - U.mean(axis=0), Z - Z.mean(axis=0, dtype=np.float64)
-    coefficients = np.linalg.solve(Z.T @ Z / len(Z) + ridge * np.eye(Z.shape[1]), Z.T @ U / len(Z))
-    length = np.linalg.norm(coefficients, axis=1)
-    return np.where(length > 0, length, 1.0)
-
-
 def ppca_start(U, k, floor):
     """Both ``LinearPlus`` of a VAE, by the share under which rows held out are most likely."""
     share = most_likely(SHARES, lambda U, share: factors(U, k, share, floor), log_likelihood, U)
@@ -90,7 +82,8 @@ def ppca_start(U, k, floor):
         for values, least in ((posterior, STARTED_FLOOR), (variance, floor))
     ]
     k, d = to_code.shape
-    return _buffers(
+    length = np.linalg.norm(W, axis=0)
+    return {"code_scale": np.where(length > 0, length, 1.0)} | _buffers(
         {
             "weight": np.concatenate([to_code, np.zeros((k, d))]),
             "bias": np.concatenate([-to_code @ mean, log_variances[0]]),

@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._bridge.base import SampleMethods, fill
+from .._bridge.base import SampleMethods
 from .._bridge.callbacks import LinearWarmUp
 from .._bridge.docs import fill_doc
 from .._bridge.rows import check_whole, is_whole, learn_affine, learn_levels, scaled
@@ -17,10 +17,10 @@ from .._nn.autoencoders import VAE
 from .._nn.likelihoods import LEVEL_LIKELIHOODS, Gaussian, GreyBernoulli
 from .._nn.scaling import Reals, Shares, make_levels
 from .base import CoderTransformer
-from .starts import explained, ppca_start
+from .starts import ppca_start
 
 OPTIONS = ("beta", "free_bits")  # parameters that the module takes as they are
-ROWS_FOR_UNITS = 4000  # to see which are active, and what they explain
+ROWS_FOR_ACTIVE_UNITS = 10_000
 ACTIVE = 0.01  # variance of the posterior mean
 REGRET_DRAWS = 4
 
@@ -83,10 +83,9 @@ class VAETransformer(SampleMethods, CoderTransformer):
     residual variance of each feature's own, where the bound is exact, plus nets whose last layers start at zero. There,
     ``kl_warmup`` is of no use, and the code follows rows outside the range of ``fit``, as the linear model's does.
 
-    ``transform`` gives the posterior mean, never a draw, in units of what it explains: each latent unit times the length
-    of its coefficients when the scaled rows are regressed on all of them, ``code_scale_``, so that distances between
-    codes are about those between rows. The prior's units, of variance one each, cost a linear classifier of digits
-    18 points at ten labels. ``score_samples`` uses one set of draws of noise for all
+    ``transform`` gives the posterior mean, never a draw. Of a net that starts at probabilistic PCA each latent unit comes
+    times ``code_scale_``, how far it moves the scaled row there, so that distances between codes are about those between
+    rows: the prior's own units, of variance one each, cost PCA's codes of digits 18 points at ten labels. ``score_samples`` uses one set of draws of noise for all
     rows, derived from ``random_state`` in ``fit``, so a row has one score. The encoder sees rows clipped to the
     range of ``fit`` while the likelihood sees them as they are: the score falls the farther out a value lies.
 
@@ -276,10 +275,9 @@ class VAETransformer(SampleMethods, CoderTransformer):
         return [LinearWarmUp("kl_weight", n_epochs, self.n_iter_)] if n_epochs else []
 
     def _after_training(self, X):
-        some = X[:: max(1, len(X) // ROWS_FOR_UNITS)]
+        some = X[:: max(1, len(X) // ROWS_FOR_ACTIVE_UNITS)]
         codes = self._apply_checked(lambda module, x: module.encode(x), some) / self.code_scale_
         self.n_active_units_ = int((codes.var(axis=0) > ACTIVE).sum())
-        fill(self._module, {"code_scale": explained(scaled(some, self._module.scaling), codes, ACTIVE)})
         n_components = self._n_features_out
         if len(codes) > 1 and self.n_active_units_ <= n_components // 10:
             warn(
