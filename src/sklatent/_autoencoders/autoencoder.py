@@ -45,9 +45,9 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
 
     Notes
     -----
-    With ``loss="squared_error"``, no corruption and a built-in architecture, encoder and decoder are PCA, with one
-    scale for all codes, plus nets whose last layers start at zero; ``fit`` warns where they bring nothing. Warped rows,
-    and others' builders, start plain.
+    With ``loss="squared_error"``, no corruption and a built-in architecture, encoder and decoder are PCA of the scaled
+    rows, plus nets whose last layers start at zero; ``fit`` warns where they bring nothing. Warped rows, and others'
+    builders, start plain.
 
     The encoder sees rows clipped to the range of ``fit``, so that a value outside it moves the code no farther;
     ``score_samples`` compares with the row as it is. Codes are float32.

@@ -70,6 +70,8 @@ class VAETransformer(SampleMethods, CoderTransformer):
     n_active_units_ : int
         Latent units whose posterior mean varies over the rows of ``fit`` (variance above 0.01; Burda et al.
         2016). The other units have collapsed onto the prior and carry nothing.
+    code_scale_ : ndarray of shape (n_components,), float32
+        What the posterior mean is multiplied by to give the codes; see Notes.
     {attributes}
 
     See Also
@@ -80,14 +82,20 @@ class VAETransformer(SampleMethods, CoderTransformer):
     Notes
     -----
     With ``likelihood="gaussian"``, no corruption and a built-in architecture it starts at probabilistic PCA, with a
-    residual variance of each feature's own, where the bound is exact, plus nets whose last layers start at zero. There,
-    ``kl_warmup`` is of no use, and the code follows rows outside the range of ``fit``, as the linear model's does.
+    residual variance of each feature's own where held-out rows gain by it. There the bound is exact, ``kl_warmup`` is
+    of no use, and the code follows rows outside the range of ``fit``. Nets whose last layers start at zero are added. A
+    fiftieth of the density stays that of the linear model, so that no row scores less than it does by more than log 50
+    = 3.9 nats: what a net has learned of the noise can be far too sure of rows farther out (a defensive mixture,
+    Hesterberg 1995).
 
-    ``transform`` gives the posterior mean, never a draw. Of a net that starts at probabilistic PCA each latent unit comes
-    times ``code_scale_``, how far it moves the scaled row there, so that distances between codes are about those between
-    rows: the prior's own units, of variance one each, cost PCA's codes of digits 18 points at ten labels. ``score_samples`` uses one set of draws of noise for all
-    rows, derived from ``random_state`` in ``fit``, so a row has one score. The encoder sees rows clipped to the
-    range of ``fit`` while the likelihood sees them as they are: the score falls the farther out a value lies.
+    ``transform`` gives the posterior mean, never a draw. Of such a net each latent unit comes times ``code_scale_``,
+    how far it moves the scaled row at the start, so that distances between codes are about those between rows. The prior's
+    own units, of variance one each, cost PCA's codes of digits 18 points at ten labels.
+
+    ``score_samples`` uses one set of draws of noise for all rows, derived from ``random_state`` in ``fit``, so a row
+    has one score. Else than from a linear start, the encoder sees rows clipped to the range of ``fit`` while the likelihood
+    sees them as they are: the score falls the farther out a value lies. Rows of an image that are whole numbers in
+    ``fit`` come back within its range.
 
     References
     ----------
@@ -96,6 +104,8 @@ class VAETransformer(SampleMethods, CoderTransformer):
     Y. Burda, R. Grosse, R. Salakhutdinov, "Importance weighted autoencoders", 2016.
 
     D. P. Kingma et al., "Improved variational inference with inverse autoregressive flow", 2016 (free bits).
+
+    T. Hesterberg, "Weighted average importance sampling and defensive mixture distributions", 1995.
 
     I. Higgins et al., "beta-VAE: Learning basic visual concepts with a constrained variational framework", 2017.
 

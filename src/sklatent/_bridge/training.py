@@ -355,7 +355,7 @@ def complete(net, X, missing, n_proposals, seed):
 
 
 def draw(net, n_samples, n_features, seed, **options):
-    """``module.sample(n, generator, **options)`` in batches that fit into memory; shape (n_samples, n_features), float64."""
+    """``module.sample`` in batches that fit into memory; shape (n_samples, n_features), float64."""
     device = torch.device(net.device)
     random = generator(seed, device)
     chunk = _rows_to_draw(n_features)

@@ -75,7 +75,12 @@ class UnsupervisedEstimator(TorchEstimator):
         n_epochs = self.max_iter or training.epochs(self._n_steps, len(rows), self.batch_size, *EPOCHS)
         held_out = Rows(X, apart) if len(apart) else None
         phase = self._phase(rows, held_out=held_out, n_epochs=n_epochs, callbacks=self._callbacks(n_epochs))
-        return self._train(phase, seed, keep=keep)
+        n_before = self.n_iter_
+        pressed = self._train(phase, seed, keep=keep)
+        losses = [epoch["valid_loss"] for epoch in self.history_[n_before:] if "valid_loss" in epoch]
+        if len(losses) == n_epochs > 1 and not pressed:  # not stopped early
+            tell_if_falling(losses, range(1, n_epochs + 1), "epochs", n_epochs)
+        return pressed
 
     def _fit_from_start(self, X, seed):
         """From the linear model on, as far as rows kept apart gain by it; False where there is no linear model.
@@ -91,6 +96,11 @@ class UnsupervisedEstimator(TorchEstimator):
         self._prepare(X[rest] if few else X, seed, True)
         if not self._spec_.get("started"):
             return False
+        if not len(apart):
+            warn(
+                f"Of {n} rows none can be kept apart to say whether a net beats the linear model that it starts at "
+                f"(n_samples < {FEWEST_TO_KEEP_APART}), so it stays that model. Pass max_iter to train all the same."
+            )
         n_steps = STEPS_OF_FEW if few else STEPS_OF_MANY
         looks, pressed, history = Looks(Rows(X, apart)), None, []
         if len(apart):
@@ -118,20 +128,15 @@ class UnsupervisedEstimator(TorchEstimator):
 
     def _tell(self, looks, gains):
         """Where held-out rows say that the net is no better than its start, or could still become so."""
-        steps, losses = zip(*looks.trace_, strict=True)
-        before = losses[np.searchsorted(steps, 0.9 * steps[-1])]
         if not gains:
             warn(
                 f"The net does not beat the linear model that it starts at, on {len(looks.best_)} rows kept apart "
                 f"(a loss of {looks.best_.mean():.4g}, the linear model's is {looks.start_.mean():.4g}), so it stays "
                 "that model. More rows may help, or corruption; else PCA or a Gaussian is all that they ask for."
             )
-        elif looks.best_step_ == steps[-1] and before - losses[-1] > STILL_FALLING * abs(before):
-            warn(
-                f"The loss of rows kept apart still fell, from {before:.4g} to {losses[-1]:.4g} in the last tenth of "
-                f"{steps[-1]} steps. Pass max_iter, of more than {len(self.history_)} epochs.",
-                ConvergenceWarning,
-            )
+        else:
+            steps, losses = zip(*looks.trace_, strict=True)
+            tell_if_falling(losses, steps, "steps", len(self.history_))
 
     def partial_fit(self, X, y=None):
         """Train for one pass over the rows of X.
@@ -191,3 +196,14 @@ class UnsupervisedEstimator(TorchEstimator):
 
     def _after_training(self, X):
         """Fitted attributes that need the trained net, from the rows that it was trained on."""
+
+
+def tell_if_falling(losses, times, unit, n_epochs):
+    """Warn where the loss of rows kept apart was lowest in the end, and fell until then."""
+    before = losses[np.searchsorted(times, 0.9 * times[-1], side="right") - 1]
+    if losses[-1] == min(losses) and before - losses[-1] > STILL_FALLING * abs(before):
+        warn(
+            f"The loss of rows kept apart still fell, from {before:.4g} to {losses[-1]:.4g} in the last tenth of "
+            f"{times[-1]} {unit}. Pass max_iter, of more than {n_epochs} epochs.",
+            ConvergenceWarning,
+        )

@@ -32,8 +32,9 @@ class LinearPlus(nn.Module):
         super().__init__()
         self.net, self.out_shape, self.reach = start_at_zero(net), tuple(out_shape), reach
         n_out = math.prod(out_shape)
-        for name, start in (("weight", torch.zeros(n_out, n_in)), ("bias", torch.zeros(n_out)), ("scale", torch.ones(n_out))):
-            self.register_buffer(name, start)
+        self.register_buffer("weight", torch.zeros(n_out, n_in))
+        self.register_buffer("bias", torch.zeros(n_out))
+        self.register_buffer("scale", torch.ones(n_out))
 
     def linear(self, x):  # (n, n_in) -> (n, *out_shape)
         return nn.functional.linear(x, self.weight, self.bias).unflatten(1, self.out_shape)
