@@ -297,6 +297,27 @@ def test_history_without_or_with_some_validation(table, X):
     assert_array_equal(np.isnan(HistoryDisplay.from_estimator(mixed).valid_loss), [False, False, True])
 
 
+def test_history_has_the_level_of_the_linear_model(digits):
+    encoder = AutoencoderTransformer(3, architecture="mlp", hidden_layer_sizes=(16,), random_state=0).fit(digits[:300])
+    display = HistoryDisplay.from_estimator(encoder)
+    level = display.ax_.lines[-1]
+    assert set(level.get_ydata()) == {encoder.baseline_loss_}
+    assert level.get_label() == "validation of the linear model"
+    assert level.get_label() in [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    low, high = display.ax_.get_ylim()
+    assert low < encoder.baseline_loss_ < high
+
+
+def test_first_epochs_that_are_far_off_do_not_flatten_the_others():
+    train, valid = np.array([1e6, 90.0, 14.0, 12.0, 11.0, 10.0, 9.5, 9.0]), np.array([2e4, 15.0, *np.full(6, 12.0)])
+    low, high = HistoryDisplay(train, valid, 20.0).plot().ax_.get_ylim()
+    assert 6 < low < 9
+    assert 20 < high < 80
+    for losses in (train[2:], train[:1], train[:2], np.ones(5), -train[2:]):
+        low, high = HistoryDisplay(losses).plot().ax_.get_ylim()
+        assert low < losses.min() <= losses.max() < high
+
+
 def test_history_of_what_has_none(X):
     with pytest.raises(ValueError, match="KernelDensity has no history_"):
         HistoryDisplay.from_estimator(KernelDensity().fit(X))
