@@ -78,7 +78,8 @@ class LatentSpaceDisplay(Display):
         if len(classes) <= len(COLORS):
             self._draw_classes(ax, points, classes, index)
         elif self.y.dtype.kind in "iuf":
-            ax.figure.colorbar(ax.scatter(**points, c=self.y, cmap="viridis"), ax=ax, label="y")
+            bar = ax.inset_axes([1.03, 0, 0.05, 1])  # part of the Axes, so that any layout of the figure will do
+            ax.figure.colorbar(ax.scatter(**points, c=self.y, cmap="viridis"), cax=bar, label="y")
         else:
             ax.scatter(**points, c=index, cmap="viridis")  # too many names for a legend
 
@@ -237,6 +238,7 @@ class ScoreHistogramDisplay(Display):
             color = COLORS[i % len(COLORS)]
             ax.stairs(counts, edges, fill=True, alpha=0.3, color=color)
             ax.stairs(counts, edges, color=color, linewidth=1.5, label=name)
-        ax.set(xlabel="score_samples (higher is more normal)", ylabel="number of rows")
+        ax.set(xlabel="score_samples\n(higher is more normal)", ylabel="number of rows")
+        ax.locator_params(axis="x", nbins=4)  # scores have many digits
         if len(self.scores) > 1:
             ax.legend(frameon=False)
