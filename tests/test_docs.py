@@ -4,6 +4,7 @@ import re
 import warnings
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -24,6 +25,7 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
         for block in BLOCK.finditer(text):
             line = text[: block.start(1)].count("\n")
             exec(compile("\n" * line + block[1], page, "exec"), namespace)  # errors show the page's own line
+    plt.close("all")
 
 
 @every
