@@ -4,6 +4,9 @@ import re
 import warnings
 from pathlib import Path
 
+import matplotlib
+
+matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pytest
 
@@ -17,7 +20,6 @@ every = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 @every
 def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # what a page writes goes here
-    monkeypatch.setenv("MPLBACKEND", "Agg")
     text = page.read_text()
     namespace = {}
     with warnings.catch_warnings():
