@@ -3,6 +3,7 @@
 import ast
 import inspect
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -28,6 +29,7 @@ from sklatent._display import (
 )
 
 DISPLAYS = [getattr(_display, name) for name in _display.__all__]
+SPACIOUS = [LatentSpaceDisplay, ReconstructionDisplay, SampleDisplay, ScoreMapDisplay]  # wide labels, or a grid
 every = pytest.mark.parametrize("cls", DISPLAYS, ids=lambda cls: cls.__name__)
 
 
@@ -67,7 +69,7 @@ def draw(encoder, vae, density, X):
     """Any display of a model that it is for."""
     arguments = {
         "HistoryDisplay": (encoder,),
-        "LatentSpaceDisplay": (encoder, X),
+        "LatentSpaceDisplay": (encoder, X, X[:, 20] % 5),
         "ReconstructionDisplay": (encoder, X),
         "SampleDisplay": (vae,),
         "ScoreFeaturesDisplay": (density, X),
@@ -109,6 +111,45 @@ def test_the_ax_passed_in_is_used_and_plot_can_be_called_again(cls, draw):
     assert len(plt.get_fignums()) == 1
     for name, value in before.items():
         assert_array_equal(getattr(display, name), value)
+
+
+@pytest.mark.parametrize("right", SPACIOUS, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("left", SPACIOUS, ids=lambda cls: cls.__name__)
+def test_side_by_side_nothing_overlaps(left, right, draw):
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3))
+    for cls, ax in zip((left, right), axes, strict=True):
+        draw(cls, ax=ax)
+        ax.set_title(cls.__name__)
+    figure.canvas.draw()
+    boxes = [ax.get_tightbbox() for ax in axes]  # with labels, title, legend and colour bar
+    assert boxes[0].x1 < boxes[1].x0
+    for ax, box in zip(axes, boxes, strict=True):
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
+        assert ax.get_window_extent().width > 0.2 * figure.bbox.width, "the drawing itself is not squeezed"
+        for labels in (ax.get_xticklabels(), ax.get_yticklabels()):
+            shown = [label.get_window_extent() for label in labels if label.get_text()]
+            assert not any(a.overlaps(b) for a, b in pairwise(shown))
+        texts = [ax.title, ax.xaxis.label, *ax.get_xticklabels()]
+        shown = [text.get_window_extent() for text in texts if text.get_text()]
+        assert not any(text.overlaps(ax.get_window_extent()) for text in shown)
+
+
+@pytest.mark.filterwarnings("ignore:The figure layout has changed")
+def test_a_layout_that_is_there_stays(draw, encoder, X):
+    figure, ax = plt.subplots(layout="tight")
+    engine = figure.get_layout_engine()
+    draw(ReconstructionDisplay, ax=ax)
+    assert figure.get_layout_engine() is engine
+    figure, ax = plt.subplots()
+    LatentSpaceDisplay.from_estimator(
+        encoder, X, X.mean(axis=1), ax=ax
+    ).figure_.tight_layout()  # may still be asked for
+    figure, ax = plt.subplots()
+    figure.subplots_adjust(left=0.3)
+    draw(ReconstructionDisplay, ax=ax)
+    assert figure.get_layout_engine() is None
+    assert figure.subplotpars.left == 0.3
 
 
 @every
@@ -263,9 +304,9 @@ def test_many_values_of_y_are_a_continuous_scale(encoder, X):
     display = LatentSpaceDisplay.from_estimator(encoder, X, y)
     assert_array_equal(display.ax_.collections[0].get_array(), y)
     assert display.ax_.get_legend() is None
-    assert [ax.get_ylabel() for ax in display.figure_.axes[1:]] == ["y"]
+    assert [ax.get_ylabel() for ax in display.ax_.child_axes] == ["y"]
     names = LatentSpaceDisplay.from_estimator(encoder, X, [f"row {i}" for i in range(100)])
-    assert len(names.figure_.axes) == 1
+    assert not names.ax_.child_axes
 
 
 @pytest.mark.parametrize("components", [(0, 3), (-1, 0), (0, 1, 2)])
@@ -295,6 +336,27 @@ def test_history_without_or_with_some_validation(table, X):
     assert_array_equal(line.get_ydata(), [table.history_[0]["train_loss"]])
     mixed = small(AutoencoderTransformer, early_stopping=True, max_iter=2).fit(X).partial_fit(X)
     assert_array_equal(np.isnan(HistoryDisplay.from_estimator(mixed).valid_loss), [False, False, True])
+
+
+def test_history_has_the_level_of_the_linear_model(digits):
+    encoder = AutoencoderTransformer(3, architecture="mlp", hidden_layer_sizes=(16,), random_state=0).fit(digits[:300])
+    display = HistoryDisplay.from_estimator(encoder)
+    level = display.ax_.lines[-1]
+    assert set(level.get_ydata()) == {encoder.baseline_loss_}
+    assert level.get_label() == "validation of the linear model"
+    assert level.get_label() in [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    low, high = display.ax_.get_ylim()
+    assert low < encoder.baseline_loss_ < high
+
+
+def test_first_epochs_that_are_far_off_do_not_flatten_the_others():
+    train, valid = np.array([1e6, 90.0, 14.0, 12.0, 11.0, 10.0, 9.5, 9.0]), np.array([2e4, 15.0, *np.full(6, 12.0)])
+    low, high = HistoryDisplay(train, valid, 20.0).plot().ax_.get_ylim()
+    assert 6 < low < 9
+    assert 20 < high < 80
+    for losses in (train[2:], train[:1], train[:2], np.ones(5), -train[2:]):
+        low, high = HistoryDisplay(losses).plot().ax_.get_ylim()
+        assert low < losses.min() <= losses.max() < high
 
 
 def test_history_of_what_has_none(X):

@@ -4,6 +4,10 @@ import re
 import warnings
 from pathlib import Path
 
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -16,7 +20,6 @@ every = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 @every
 def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # what a page writes goes here
-    monkeypatch.setenv("MPLBACKEND", "Agg")
     text = page.read_text()
     namespace = {}
     with warnings.catch_warnings():
@@ -24,6 +27,7 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
         for block in BLOCK.finditer(text):
             line = text[: block.start(1)].count("\n")
             exec(compile("\n" * line + block[1], page, "exec"), namespace)  # errors show the page's own line
+    plt.close("all")
 
 
 @every

@@ -78,7 +78,8 @@ class LatentSpaceDisplay(Display):
         if len(classes) <= len(COLORS):
             self._draw_classes(ax, points, classes, index)
         elif self.y.dtype.kind in "iuf":
-            ax.figure.colorbar(ax.scatter(**points, c=self.y, cmap="viridis"), ax=ax, label="y")
+            bar = ax.inset_axes([1.03, 0, 0.05, 1])  # part of the Axes, so that any layout of the figure will do
+            ax.figure.colorbar(ax.scatter(**points, c=self.y, cmap="viridis"), cax=bar, label="y")
         else:
             ax.scatter(**points, c=index, cmap="viridis")  # too many names for a legend
 
@@ -100,10 +101,16 @@ class HistoryDisplay(Display):
     train_loss : ndarray of shape (n_epochs,)
     valid_loss : ndarray of shape (n_epochs,) or None, default=None
         NaN in epochs without validation. The epoch of the lowest value is marked.
+    baseline_loss : float or None, default=None
+        Validation loss of the linear model that the net started at, drawn as a level.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
+
+    Notes
+    -----
+    Where the first epochs are far above all others, their points lie beyond the top, and the others can be told apart.
 
     Examples
     --------
@@ -115,9 +122,10 @@ class HistoryDisplay(Display):
     (3,)
     """
 
-    def __init__(self, train_loss, valid_loss=None):
+    def __init__(self, train_loss, valid_loss=None, baseline_loss=None):
         self.train_loss = train_loss
         self.valid_loss = valid_loss
+        self.baseline_loss = baseline_loss
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None):
@@ -126,7 +134,7 @@ class HistoryDisplay(Display):
         Parameters
         ----------
         estimator : fitted estimator
-            With ``history_``.
+            With ``history_``, and ``baseline_loss_`` if it started at a linear model.
         ax : matplotlib Axes, default=None
 
         Returns
@@ -142,7 +150,8 @@ class HistoryDisplay(Display):
             np.array([epoch.get(name, np.nan) for epoch in history], dtype=np.float64)
             for name in ("train_loss", "valid_loss")
         )
-        return cls(train, None if np.isnan(valid).all() else valid).plot(ax=ax)
+        baseline = getattr(estimator, "baseline_loss_", None)
+        return cls(train, None if np.isnan(valid).all() else valid, baseline).plot(ax=ax)
 
     def _draw(self, ax):
         epochs = np.arange(1, len(self.train_loss) + 1)
@@ -152,9 +161,21 @@ class HistoryDisplay(Display):
             best = int(np.nanargmin(self.valid_loss))
             ax.plot(epochs, self.valid_loss, color=COLORS[1], label="validation", **style)
             ax.axvline(epochs[best], color="0.4", linestyle=":", label=f"best epoch: {epochs[best]}")
+        if self.baseline_loss is not None:
+            ax.axhline(self.baseline_loss, color=COLORS[2], linestyle="--", label="validation of the linear model")
         ax.set(xlabel="epoch", ylabel="mean loss of a row")
+        self._cut_first_epochs(ax)
         ax.locator_params(axis="x", integer=True)
         ax.legend(frameon=False)
+
+    def _cut_first_epochs(self, ax):
+        losses = np.concatenate([self.train_loss, [] if self.valid_loss is None else self.valid_loss])
+        losses = losses[np.isfinite(losses)]
+        low, usual = losses.min(), np.percentile(losses, 80, method="lower")
+        level = usual if self.baseline_loss is None else max(usual, self.baseline_loss)
+        height = 5 * (level - low)
+        if losses.max() > low + height > low:
+            ax.set_ylim(low - 0.05 * height, low + height)
 
 
 class ScoreHistogramDisplay(Display):
@@ -217,6 +238,7 @@ class ScoreHistogramDisplay(Display):
             color = COLORS[i % len(COLORS)]
             ax.stairs(counts, edges, fill=True, alpha=0.3, color=color)
             ax.stairs(counts, edges, color=color, linewidth=1.5, label=name)
-        ax.set(xlabel="score_samples (higher is more normal)", ylabel="number of rows")
+        ax.set(xlabel="score_samples\n(higher is more normal)", ylabel="number of rows")
+        ax.locator_params(axis="x", nbins=4)  # scores have many digits
         if len(self.scores) > 1:
             ax.legend(frameon=False)

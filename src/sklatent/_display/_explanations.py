@@ -94,16 +94,16 @@ class ScoreFeaturesDisplay(Display):
         return labels, heights, np.array(usual)
 
     def _figsize(self):
-        return 6.4, 1.1 + 0.3 * min(self.n_features + 1, len(self.contributions))
+        return 6.4, 1.0 + 0.3 * min(self.n_features + 1, len(self.contributions))
 
     def _draw(self, ax):
         labels, heights, usual = self._bars()
         y = np.arange(len(labels))
         colors = [COLORS[2] if height < low else COLORS[0] for height, low in zip(heights, usual[:, 0], strict=True)]
         ax.barh(y, heights, height=0.7, color=colors)
-        ax.hlines(y, usual[:, 0], usual[:, 2], color="0.35", linewidth=1.5, label="5 to 95 % of the rows")
-        ax.plot(usual[:, 1], y, "|", color="0.1", markersize=9, label="median")
+        ax.hlines(y, usual[:, 0], usual[:, 2], color="0.35", linewidth=1.5)
+        ax.plot(usual[:, 1], y, "|", color="0.1", markersize=9)
         ax.axvline(0, color="0.1", linewidth=0.8)
         ax.set_yticks(y, labels)
-        ax.set(ylim=(len(labels) - 0.4, -0.6), xlabel=f"adds to the score, {heights.sum():.1f} nats")
-        ax.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
+        grey = "grey: 5 to 95 %, median"  # no legend, which would be where a title goes
+        ax.set(ylim=(len(labels) - 0.4, -0.6), xlabel=f"adds to the score, {heights.sum():.1f} nats\n{grey}")

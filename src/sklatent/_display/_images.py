@@ -9,7 +9,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from ._common import Display, import_pyplot
 
-TILE, WIDEST = 0.8, 12.0  # inches: an image, a new figure
+TILE, WIDEST, DIGIT = 0.8, 12.0, 0.13  # inches: an image, a new figure, a digit of a label and what keeps it apart
 
 
 def _image_shape(estimator, n_images):
@@ -266,7 +266,10 @@ class ScoreMapDisplay(Display):
         _show(ax, images, n, _limits(images))
         shown = _show(ax, maps, n, _limits(maps), top=height + gap, cmap="viridis")
         ax.set_yticks(_centres(2, height, gap), ["image", "log-likelihood"])
-        ax.set_xticks(_centres(n, width, gap), [f"{total:.0f}" for total in maps.sum(axis=(1, 2, 3))])
+        numbers = [f"{total:.0f}" for total in maps.sum(axis=(1, 2, 3))]
+        tile = ax.get_window_extent().width / ax.figure.dpi / n  # inches
+        upright = tile < DIGIT * max(map(len, numbers))
+        ax.set_xticks(_centres(n, width, gap), numbers, rotation=90 if upright else 0)
         ax.set_xlabel("sum over the image (nats)")
         bar = ax.inset_axes([1 + 0.15 / n, 0, 0.15 / n, 1])  # as high as the mosaic, whatever the Axes' shape
         ax.figure.colorbar(shown, cax=bar, label="nats per pixel")
