@@ -1,32 +1,80 @@
-"""Where a MADE over real values starts: at a Gaussian, by its chain of regressions.
+"""Where a MADE over real values starts: at a mixture of Gaussians, each by its chain of regressions.
 
-References: O. Ledoit, M. Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004
-(shrinkage; here towards the diagonal, by the share that is best for rows held out, since theirs is far too large where
-features are nearly collinear).
+Its size and its shrinkage are those under which rows held out are most likely. EM fits it; what it then leaves too
+sure of itself is shrunk, which costs no further EM.
+
+References: J. H. Friedman, "Regularized discriminant analysis", 1989 (shrinkage of the covariance of each component,
+towards that of all and towards a simpler one; here the simpler one is the diagonal).
 """
 
+import warnings
+from itertools import product
+
 import numpy as np
+from scipy.special import logsumexp, ndtri
+from sklearn import config_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import KFold
 
-from .._bridge.rows import most_likely
-
-SHARES = (0.0, 0.01, 0.03, 0.1, 0.3)
-REG = 1e-3  # added to each variance
-SPREAD = 0.3  # of the components of a conditional, in its standard deviations: near enough to be one normal
-WIDE = 2.0  # standard deviations of the anchor
-
-
-def shrunk(U, share):
-    """Mean (d,) and covariance (d, d): (1 - share) S + share diag S + REG I."""
-    covariance = np.cov(U.T, bias=True).reshape(U.shape[1], -1)
-    variance = np.diag(covariance)
-    return U.mean(axis=0), (1 - share) * covariance + np.diag(share * variance + REG)
+SIZES, REGS = (1, 2, 5, 12), (1e-3, 1e-1)  # components; what is added to each variance, in EM too
+SHRINKAGES = (("diagonal", 0.0), ("diagonal", 0.1), ("diagonal", 0.3), ("mean", 0.3))
+MOST_ENTRIES = 2**16  # of the covariances of more than one component
+MOST_ROWS, MOST_VALUES = 2000, 2**15  # that choose; of more values one fold is held out
+SPREAD = 0.3  # of the copies of a component, in its standard deviations: near enough to be one normal
 
 
-def log_density(U, mean, covariance):
-    """log N(u; mean, covariance) of each row, in nats."""
-    root = np.linalg.cholesky(covariance)
-    distance = np.square(np.linalg.solve(root, (U - mean).T)).sum(axis=0)
-    return -0.5 * distance - np.log(np.diag(root)).sum() - 0.5 * len(mean) * np.log(2 * np.pi)
+def mixture_of(U, n_components, reg_covar):
+    """Weights (K,), means (K, d) and covariances (K, d, d), by EM."""
+    if n_components == 1:
+        covariance = np.cov(U.T, bias=True).reshape(U.shape[1], -1) + reg_covar * np.eye(U.shape[1])
+        return np.ones(1), U.mean(axis=0, keepdims=True), covariance[np.newaxis]
+    mixture = GaussianMixture(n_components, reg_covar=reg_covar, random_state=0)
+    with warnings.catch_warnings(), config_context(array_api_dispatch=False):  # the rows are numpy's
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mixture.fit(U)
+    return mixture.weights_, mixture.means_, mixture.covariances_
+
+
+def shrunk(weights, means, covariances, towards, share):
+    """The mixture with each covariance a ``share`` of the way to its own diagonal, or to the mean of all."""
+    if towards == "mean":
+        target = np.tensordot(weights, covariances, 1)
+    else:
+        target = covariances * np.eye(means.shape[1])
+    return weights, means, (1 - share) * covariances + share * target
+
+
+def log_density(U, weights, means, covariances):
+    """log sum_k w_k N(u; mean_k, covariance_k) of each row, in nats."""
+    each = []
+    for weight, mean, covariance in zip(weights, means, covariances, strict=True):
+        root = np.linalg.cholesky(covariance)
+        distance = np.square(np.linalg.solve(root, (U - mean).T)).sum(axis=0)
+        each.append(np.log(weight) - 0.5 * distance - np.log(np.diag(root)).sum())
+    return logsumexp(each, axis=0) - 0.5 * U.shape[1] * np.log(2 * np.pi)
+
+
+def chosen_mixture(U):
+    """What to make a mixture of, by its held-out likelihood: plain values, for ``started_at``."""
+    n, d = U.shape
+    names, scores = ("n_components", "reg_covar", "towards", "share"), {}
+    if n < 10:
+        return dict(zip(names, (1, REGS[0], "diagonal", 0.3), strict=True))
+    sizes = [size for size in SIZES if size == 1 or (size * d**2 <= MOST_ENTRIES and 2 * size <= n)]
+    folds = KFold(5, shuffle=True, random_state=0).split(U)
+    for train, test in list(folds)[: 5 if U.size <= MOST_VALUES else 1]:
+        for size, reg_covar in product(sizes, REGS):
+            mixture = mixture_of(U[train], size, reg_covar)
+            for shrinkage in SHRINKAGES:
+                score = log_density(U[test], *shrunk(*mixture, *shrinkage)).mean()
+                scores.setdefault((size, reg_covar, *shrinkage), []).append(score)
+    return dict(zip(names, max(scores, key=lambda each: np.mean(scores[each])), strict=True))
+
+
+def started_at(U, n_components, reg_covar, towards, share):
+    """Weights, means and covariances of the mixture that was chosen, from the scaled rows U."""
+    return shrunk(*mixture_of(U, n_components, reg_covar), towards, share)
 
 
 def chain(mean, covariance, order):
@@ -39,19 +87,26 @@ def chain(mean, covariance, order):
     return A, mean - A @ mean, variance
 
 
-def gaussian_start(U, order, likelihood):
-    """Buffers of a ``StartedMADE`` whose density is the Gaussian of the scaled rows U, for an ``AnchoredMixture``."""
-    share = most_likely(SHARES, shrunk, log_density, U)
-    A, b, variance = chain(*shrunk(U, share), order)
-    deviation, places = np.sqrt(variance)[:, np.newaxis], np.array(likelihood.means)
-    inside = np.maximum(variance * (1 - SPREAD**2 * np.mean(places**2)) - likelihood.reg_covar, 1e-6)
-    log_sd = 0.5 * np.log(inside / likelihood.sd**2)[:, np.newaxis]
-    zeros, ones = np.zeros((len(b), len(places))), np.ones((len(b), len(places)))
-    means = b[:, np.newaxis] + SPREAD * deviation * places - places  # the likelihood adds the places
+def mixture_start(U, chosen, order, n_copies, floor):
+    """Buffers of a ``StartedMADE`` whose density is the chosen mixture of the scaled rows U.
+
+    The copies of a component lie a little apart; ``floor`` is what the likelihood adds to each variance.
+    """
+    weights, *normals = started_at(U, **chosen)
+    chains = [chain(mean, covariance, order) for mean, covariance in zip(*normals, strict=True)]
+    A, b, variance = (np.stack(parts, axis=1) for parts in zip(*chains, strict=True))  # (d, K, ...)
+    places = SPREAD * ndtri((np.arange(n_copies) + 0.5) / n_copies)
+    deviation = np.sqrt(variance)
+    inside = np.maximum(variance * (1 - np.mean(places**2)) - floor, 1e-6)
+    means = b[..., np.newaxis] + deviation[..., np.newaxis] * places
+    log_sd, width = (np.repeat(each, n_copies, axis=1) for each in (0.5 * np.log(inside), deviation))
+    ones = np.ones_like(width)
     buffers = {
-        "regression": A,
-        "anchor": np.stack([b, np.log(WIDE * deviation[:, 0])], axis=1),
-        "offset": np.concatenate([zeros, means, log_sd + zeros], axis=1),
-        "scale": np.concatenate([ones, deviation * ones, ones], axis=1),
+        "regression": A.reshape(-1, len(A)),
+        "log_weight": np.log(weights),
+        "constant": b,
+        "log_sd": np.log(deviation),
+        "offset": np.concatenate([0 * ones, means.reshape(width.shape), log_sd], axis=1),
+        "scale": np.concatenate([ones, width, ones], axis=1),
     }
     return {f"core.{name}": value for name, value in buffers.items()}

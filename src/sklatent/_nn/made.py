@@ -261,48 +261,68 @@ class MixtureOfOrders(AutoregressiveModel):
 
 
 class StartedMADE(MADE):
-    """A MADE over real values that starts at a Gaussian: its chain of regressions, plus a net that starts at zero.
+    """A MADE over real values that starts at a mixture of Gaussians, plus a net that starts at zero.
 
-    The parameters are those of an ``AnchoredMixture``: weights, means and log standard deviations of its components,
-    offset + scale * net(x), to the means of which the regression A x on the earlier features is added; and the anchor,
-    by the regression as it was at the start. A is trained, and sees the inputs that dropout hides from the net.
+    Component k of the mixture is a chain of regressions, x_i ~ N(A_k x + b_k, s_k^2) given the features before it. As
+    these are, it has the weight softmax_k(log w_k + sum_j log N(x_j; ...)) in the conditional of x_i, the sum being
+    over the features before it: so the product of the conditionals is the mixture's density.
+
+    The parameters are those of an ``AnchoredMixture``, in which each component has ``n_copies``: their log-weights,
+    means and log standard deviations are offset + scale * net(x), to which the component's log-weight and its
+    regression are added. The anchor has the mean and the variance of the mixture at the start. The net moves the
+    conditionals from there, and A is trained, but what decides the weights and the anchor stays. The regressions see
+    the inputs that dropout hides from the net.
 
     Parameters
     ----------
     n_features, hidden_layer_sizes, **options
         As for ``MADE``.
-    n_mixtures : int
+    n_components, n_copies : int
     """
 
-    def __init__(self, n_features, hidden_layer_sizes, n_mixtures, **options):
-        super().__init__(n_features, hidden_layer_sizes, 3 * n_mixtures, direct=False, **options)
-        self.n_mixtures = n_mixtures
+    def __init__(self, n_features, hidden_layer_sizes, n_components, n_copies, **options):
+        super().__init__(n_features, hidden_layer_sizes, 3 * n_components * n_copies, direct=False, **options)
+        self.n_components, self.n_copies = n_components, n_copies
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
-        position = self.out.out_degrees[0, :: self.n_params]
-        self.chain = MaskedLinear((position + 1).unsqueeze(0), position.unsqueeze(0), bias=False)
-        self.register_buffer("regression", torch.zeros(n_features, n_features))
-        self.register_buffer("anchor", torch.zeros(n_features, 2))  # constant of the regression, log sd
+        position = self.out.out_degrees[:, :: self.n_params]
+        self.chain = MaskedLinear(position + 1, position.repeat_interleave(n_components, 1), bias=False)
+        self.register_buffer("regression", torch.zeros(n_features * n_components, n_features))
+        self.register_buffer("log_weight", torch.zeros(n_components))
+        for name in ("constant", "log_sd"):  # of the regressions
+            self.register_buffer(name, torch.zeros(n_features, n_components))
         for name in ("offset", "scale"):
             self.register_buffer(name, torch.zeros(n_features, self.n_params))
 
     def forward(self, values, which=0):  # (n, d) -> (n, d, P)
-        x = values.to(self.out.weight.dtype)
-        anchor = nn.functional.linear(x, self.regression)
-        return self._started(super().forward(values, which), self.chain(x), anchor, slice(None))
+        x, sizes = values.to(self.out.weight.dtype), (-1, self.n_components)
+        start = F.linear(x, self.regression).unflatten(1, sizes) + self.constant
+        log_p = self._log_normal(x, start, slice(None))[:, self.order[:-1]]
+        before = F.pad(log_p.cumsum(1), (0, 0, 1, 0))[:, self.out.out_degrees[0, :: self.n_params]]
+        net, chain = super().forward(values, which), self.chain(x).unflatten(1, sizes)
+        return self._started(net, chain, start, self.log_weight + before, slice(None))
 
-    def _started(self, net, chain, anchor, feature):
-        weight, mean, log_sd = (self.offset[feature] + self.scale[feature] * net).split(self.n_mixtures, -1)
-        constant, anchor_log_sd = self.anchor[feature].unsqueeze(-2 if net.ndim < 3 else 0).split(1, -1)
-        last = torch.cat([anchor.unsqueeze(-1) + constant, anchor_log_sd.expand(*anchor.shape, 1)], -1)
-        return torch.cat([weight, mean + chain.unsqueeze(-1), log_sd, last], -1)
+    def _log_normal(self, x, mean, feature):  # (..., K): of a feature under each component, but for a constant
+        log_sd = self.log_sd[feature]
+        return -0.5 * ((x.unsqueeze(-1) - mean) * (-log_sd).exp()).square() - log_sd
+
+    def _started(self, net, chain, start, log_weight, feature):
+        weight, mean, log_sd = (self.offset[feature] + self.scale[feature] * net).chunk(3, -1)
+        share, variance = log_weight.softmax(-1), (2 * self.log_sd[feature]).exp()
+        middle = (share * start).sum(-1, keepdim=True)
+        variance = (share * (variance + (start - middle).square())).sum(-1, keepdim=True)
+        log_weight, chain = (each.repeat_interleave(self.n_copies, -1) for each in (log_weight, chain))
+        return torch.cat([weight + log_weight, mean + chain, log_sd, middle, 0.5 * variance.log()], -1)
 
     @torch.no_grad()
     def steps(self, n, which=0):
         net, chosen, x = super().steps(n, which), None, self.out.weight.new_zeros(n, len(self.order))
         mask = self.chain.in_degrees[0] <= self.chain.out_degrees[0].unsqueeze(1)
-        chain = self.chain.weight * mask
+        chains = (self.chain.weight * mask).unflatten(0, (-1, self.n_components))
+        regressions, log_weight = self.regression.unflatten(0, (-1, self.n_components)), self.log_weight.expand(n, -1)
         for feature in self.order:
+            start = F.linear(x, regressions[feature], self.constant[feature])
             params = net.send(chosen)
-            chosen = yield self._started(params, x @ chain[feature], x @ self.regression[feature], feature)
+            chosen = yield self._started(params, F.linear(x, chains[feature]), start, log_weight, feature)
+            log_weight = log_weight + self._log_normal(chosen, start, feature)
             x[:, feature] = chosen
