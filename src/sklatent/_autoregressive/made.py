@@ -179,8 +179,7 @@ class MADEDensity(AutoregressiveDensity):
     def _linear_model(self, X):
         core = self._module.core
         U, floor = scaled(X, self._module.levels), self._module.likelihood.reg_covar
-        buffers = mixture_start(U, self._spec_["started"], core.order, core.n_copies, floor)
-        return buffers | {"core.chain.weight": buffers["core.regression"]}
+        return mixture_start(U, self._spec_["started"], core.order, core.n_copies, floor)
 
     @staticmethod
     def _check_size(spec, n_params):

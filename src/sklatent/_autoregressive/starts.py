@@ -77,6 +77,13 @@ def started_at(U, n_components, reg_covar, towards, share):
     return shrunk(*mixture_of(U, n_components, reg_covar), towards, share)
 
 
+def moments(weights, means, covariances):
+    """Mean (d,) and covariance (d, d) of a mixture."""
+    mean = weights @ means
+    apart = means - mean
+    return mean, np.tensordot(weights, covariances, 1) + (weights * apart.T) @ apart
+
+
 def chain(mean, covariance, order):
     """A (d, d), b (d,), variance (d,): x_i given those before it in the order is N(A_i x + b_i, variance_i)."""
     root = np.linalg.cholesky(covariance[np.ix_(order, order)])
@@ -88,25 +95,28 @@ def chain(mean, covariance, order):
 
 
 def mixture_start(U, chosen, order, n_copies, floor):
-    """Buffers of a ``StartedMADE`` whose density is the chosen mixture of the scaled rows U.
+    """Buffers and weights of a ``StartedMADE`` whose density is the chosen mixture of the scaled rows U.
 
     The copies of a component lie a little apart; ``floor`` is what the likelihood adds to each variance.
     """
-    weights, *normals = started_at(U, **chosen)
-    chains = [chain(mean, covariance, order) for mean, covariance in zip(*normals, strict=True)]
-    A, b, variance = (np.stack(parts, axis=1) for parts in zip(*chains, strict=True))  # (d, K, ...)
+    weights, means, covariances = started_at(U, **chosen)
+    mean, covariance = moments(weights, means, covariances)
+    normals = zip([*means, mean], [*covariances, covariance], strict=True)
+    chains = zip(*(chain(*normal, order) for normal in normals), strict=True)
+    A, b, variance = (np.stack(parts, axis=1) for parts in chains)  # (d, K + 1, ...), the last for the anchor
     places = SPREAD * ndtri((np.arange(n_copies) + 0.5) / n_copies)
     deviation = np.sqrt(variance)
+    centers = b[:, :-1, np.newaxis] + deviation[:, :-1, np.newaxis] * places
     inside = np.maximum(variance * (1 - np.mean(places**2)) - floor, 1e-6)
-    means = b[..., np.newaxis] + deviation[..., np.newaxis] * places
-    log_sd, width = (np.repeat(each, n_copies, axis=1) for each in (0.5 * np.log(inside), deviation))
-    ones = np.ones_like(width)
+    log_sd, width = (np.repeat(each[:, :-1], n_copies, axis=1) for each in (0.5 * np.log(inside), deviation))
+    zeros, ones = np.zeros_like(width), np.ones_like(width)
     buffers = {
+        "chain.weight": A[:, :-1].reshape(-1, len(A)),
         "regression": A.reshape(-1, len(A)),
         "log_weight": np.log(weights),
         "constant": b,
         "log_sd": np.log(deviation),
-        "offset": np.concatenate([0 * ones, means.reshape(width.shape), log_sd], axis=1),
+        "offset": np.concatenate([zeros, centers.reshape(width.shape), log_sd], axis=1),
         "scale": np.concatenate([ones, width, ones], axis=1),
     }
     return {f"core.{name}": value for name, value in buffers.items()}

@@ -269,8 +269,8 @@ class StartedMADE(MADE):
 
     The parameters are those of an ``AnchoredMixture``, in which each component has ``n_copies``: their log-weights,
     means and log standard deviations are offset + scale * net(x), to which the component's log-weight and its
-    regression are added. The anchor has the mean and the variance of the mixture at the start. The net moves the
-    conditionals from there, and A is trained, but what decides the weights and the anchor stays. The regressions see
+    regression are added. The anchor is by the chain of one Gaussian, with the mean and the covariance of the
+    mixture. The net moves the conditionals from there, and A is trained, but what decides weights and anchor stays. The regressions see
     the inputs that dropout hides from the net.
 
     Parameters
@@ -287,42 +287,42 @@ class StartedMADE(MADE):
         nn.init.zeros_(self.out.bias)
         position = self.out.out_degrees[:, :: self.n_params]
         self.chain = MaskedLinear(position + 1, position.repeat_interleave(n_components, 1), bias=False)
-        self.register_buffer("regression", torch.zeros(n_features * n_components, n_features))
+        self.register_buffer("regression", torch.zeros(n_features * (n_components + 1), n_features))
         self.register_buffer("log_weight", torch.zeros(n_components))
-        for name in ("constant", "log_sd"):  # of the regressions
-            self.register_buffer(name, torch.zeros(n_features, n_components))
+        for name in ("constant", "log_sd"):  # of the regressions, the last of which is the anchor's
+            self.register_buffer(name, torch.zeros(n_features, n_components + 1))
         for name in ("offset", "scale"):
             self.register_buffer(name, torch.zeros(n_features, self.n_params))
 
     def forward(self, values, which=0):  # (n, d) -> (n, d, P)
-        x, sizes = values.to(self.out.weight.dtype), (-1, self.n_components)
-        start = F.linear(x, self.regression).unflatten(1, sizes) + self.constant
-        log_p = self._log_normal(x, start, slice(None))[:, self.order[:-1]]
+        x, every = values.to(self.out.weight.dtype), slice(None)
+        start = F.linear(x, self.regression).unflatten(1, (-1, self.n_components + 1)) + self.constant
+        log_p = self._log_normal(x, start, every)[:, self.order[:-1]]
         before = F.pad(log_p.cumsum(1), (0, 0, 1, 0))[:, self.out.out_degrees[0, :: self.n_params]]
-        net, chain = super().forward(values, which), self.chain(x).unflatten(1, sizes)
-        return self._started(net, chain, start, self.log_weight + before, slice(None))
+        net, chain = super().forward(values, which), self.chain(x).unflatten(1, (-1, self.n_components))
+        return self._started(net, chain, start, self.log_weight + before, every)
 
-    def _log_normal(self, x, mean, feature):  # (..., K): of a feature under each component, but for a constant
+    def _log_normal(self, x, start, feature):  # (...), (..., K + 1) -> (..., K): under each component, but a constant
         log_sd = self.log_sd[feature]
-        return -0.5 * ((x.unsqueeze(-1) - mean) * (-log_sd).exp()).square() - log_sd
+        squares = ((x.unsqueeze(-1) - start) * (-log_sd).exp()).square()
+        return (-0.5 * squares - log_sd)[..., :-1]
 
     def _started(self, net, chain, start, log_weight, feature):
         weight, mean, log_sd = (self.offset[feature] + self.scale[feature] * net).chunk(3, -1)
-        share, variance = log_weight.softmax(-1), (2 * self.log_sd[feature]).exp()
-        middle = (share * start).sum(-1, keepdim=True)
-        variance = (share * (variance + (start - middle).square())).sum(-1, keepdim=True)
         log_weight, chain = (each.repeat_interleave(self.n_copies, -1) for each in (log_weight, chain))
-        return torch.cat([weight + log_weight, mean + chain, log_sd, middle, 0.5 * variance.log()], -1)
+        anchor = start[..., -1:]
+        anchor_log_sd = self.log_sd[feature][..., -1:].expand_as(anchor)
+        return torch.cat([weight + log_weight, mean + chain, log_sd, anchor, anchor_log_sd], -1)
 
     @torch.no_grad()
     def steps(self, n, which=0):
         net, chosen, x = super().steps(n, which), None, self.out.weight.new_zeros(n, len(self.order))
         mask = self.chain.in_degrees[0] <= self.chain.out_degrees[0].unsqueeze(1)
         chains = (self.chain.weight * mask).unflatten(0, (-1, self.n_components))
-        regressions, log_weight = self.regression.unflatten(0, (-1, self.n_components)), self.log_weight.expand(n, -1)
+        regressions = self.regression.unflatten(0, (-1, self.n_components + 1))
+        log_weight = self.log_weight.expand(n, -1)
         for feature in self.order:
-            start = F.linear(x, regressions[feature], self.constant[feature])
-            params = net.send(chosen)
+            params, start = net.send(chosen), F.linear(x, regressions[feature], self.constant[feature])
             chosen = yield self._started(params, F.linear(x, chains[feature]), start, log_weight, feature)
             log_weight = log_weight + self._log_normal(chosen, start, feature)
             x[:, feature] = chosen
