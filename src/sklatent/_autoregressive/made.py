@@ -66,8 +66,9 @@ class MADEDensity(AutoregressiveDensity):
 
     Notes
     -----
-    Over real values, with one mask, it starts at a Gaussian whose covariance is shrunk towards its diagonal, by its
-    chain of regressions, plus a net that starts at zero; a fiftieth of each conditional stays a wide normal around it.
+    Over real values, with one mask, it starts at a mixture of Gaussians, each by its chain of regressions, plus a net
+    that starts at zero. The size of the mixture, up to 12 components, and its shrinkage are those under which rows held
+    out are most likely. A fiftieth of each conditional stays a wide normal.
 
     All that ``image_shape`` does here is to let the features share one scale, as pixels do; the net knows of no
     neighbours.

@@ -17,31 +17,31 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import KFold
 
-SIZES, REGS = (1, 2, 5, 12), (1e-3, 1e-1)  # components; what is added to each variance, in EM too
-SHRINKAGES = (("diagonal", 0.0), ("diagonal", 0.1), ("diagonal", 0.3), ("mean", 0.3))
+SIZES, KINDS, REGS = (1, 2, 3, 5, 8, 12), ("full", "diag"), (1e-3, 1e-1)  # what EM is run with
+SHRINKAGES = [("diagonal", share) for share in (0.0, 0.03, 0.1, 0.3)] + [("mean", share) for share in (0.1, 0.3, 0.6)]
 MOST_ENTRIES = 2**16  # of the covariances of more than one component
-MOST_ROWS, MOST_VALUES = 2000, 2**15  # that choose; of more values one fold is held out
+FEWEST_ROWS, MOST_ROWS, MOST_VALUES = 10, 2000, 2**15  # that choose; of more values one fold is held out
 SPREAD = 0.3  # of the copies of a component, in its standard deviations: near enough to be one normal
 
 
-def mixture_of(U, n_components, reg_covar):
+def mixture_of(U, n_components, covariance_type, reg_covar):
     """Weights (K,), means (K, d) and covariances (K, d, d), by EM."""
     if n_components == 1:
         covariance = np.cov(U.T, bias=True).reshape(U.shape[1], -1) + reg_covar * np.eye(U.shape[1])
         return np.ones(1), U.mean(axis=0, keepdims=True), covariance[np.newaxis]
-    mixture = GaussianMixture(n_components, reg_covar=reg_covar, random_state=0)
+    mixture = GaussianMixture(n_components, covariance_type=covariance_type, reg_covar=reg_covar, random_state=0)
     with warnings.catch_warnings(), config_context(array_api_dispatch=False):  # the rows are numpy's
         warnings.simplefilter("ignore", ConvergenceWarning)
         mixture.fit(U)
-    return mixture.weights_, mixture.means_, mixture.covariances_
+    covariances = mixture.covariances_
+    if covariance_type == "diag":
+        covariances = covariances[:, np.newaxis] * np.eye(U.shape[1])
+    return mixture.weights_, mixture.means_, covariances
 
 
 def shrunk(weights, means, covariances, towards, share):
     """The mixture with each covariance a ``share`` of the way to its own diagonal, or to the mean of all."""
-    if towards == "mean":
-        target = np.tensordot(weights, covariances, 1)
-    else:
-        target = covariances * np.eye(means.shape[1])
+    target = np.tensordot(weights, covariances, 1) if towards == "mean" else covariances * np.eye(means.shape[1])
     return weights, means, (1 - share) * covariances + share * target
 
 
@@ -56,25 +56,31 @@ def log_density(U, weights, means, covariances):
 
 
 def chosen_mixture(U):
-    """What to make a mixture of, by its held-out likelihood: plain values, for ``started_at``."""
+    """What ``started_at`` is to make of the scaled rows U, by the likelihood of rows held out: plain values."""
     n, d = U.shape
-    names, scores = ("n_components", "reg_covar", "towards", "share"), {}
-    if n < 10:
-        return dict(zip(names, (1, REGS[0], "diagonal", 0.3), strict=True))
-    sizes = [size for size in SIZES if size == 1 or (size * d**2 <= MOST_ENTRIES and 2 * size <= n)]
-    folds = KFold(5, shuffle=True, random_state=0).split(U)
+    names = ("n_components", "covariance_type", "reg_covar", "towards", "share")
+    if n < FEWEST_ROWS:
+        return dict(zip(names, (1, "full", REGS[0], "diagonal", 0.3), strict=True))
+    runs = [run for run in product(SIZES, KINDS, REGS) if _can_run(n, d, *run)]
+    folds, scores = KFold(5, shuffle=True, random_state=0).split(U), {}
     for train, test in list(folds)[: 5 if U.size <= MOST_VALUES else 1]:
-        for size, reg_covar in product(sizes, REGS):
-            mixture = mixture_of(U[train], size, reg_covar)
+        for run in runs:
+            mixture = mixture_of(U[train], *run)
             for shrinkage in SHRINKAGES:
                 score = log_density(U[test], *shrunk(*mixture, *shrinkage)).mean()
-                scores.setdefault((size, reg_covar, *shrinkage), []).append(score)
+                scores.setdefault((*run, *shrinkage), []).append(score)
     return dict(zip(names, max(scores, key=lambda each: np.mean(scores[each])), strict=True))
 
 
-def started_at(U, n_components, reg_covar, towards, share):
+def _can_run(n, d, size, kind, reg_covar):
+    if size == 1:
+        return kind == "full"  # shrinkage does the rest
+    return 2 * size <= n and size * d**2 <= MOST_ENTRIES
+
+
+def started_at(U, n_components, covariance_type, reg_covar, towards, share):
     """Weights, means and covariances of the mixture that was chosen, from the scaled rows U."""
-    return shrunk(*mixture_of(U, n_components, reg_covar), towards, share)
+    return shrunk(*mixture_of(U, n_components, covariance_type, reg_covar), towards, share)
 
 
 def moments(weights, means, covariances):

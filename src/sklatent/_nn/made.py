@@ -11,6 +11,7 @@ from .autoregressive import AutoregressiveModel
 
 FAR = 8.0  # in scaled units; the network sees real values clipped to this, so that it cannot follow an outlier
 MAX_DIRECT = 2**25  # weights from inputs to outputs; where there were more the hidden layers do without them
+LEAST = -6.0  # log-weight of a component beside the likeliest: with no bound, the net could not bring it back
 N_KNOTS = 8  # of the code of a level; 32 of them, for 32 bins, scored 0 to 44 nats a row less on three held-out tables
 
 
@@ -265,7 +266,8 @@ class StartedMADE(MADE):
 
     Component k of the mixture is a chain of regressions, x_i ~ N(A_k x + b_k, s_k^2) given the features before it. As
     these are, it has the weight softmax_k(log w_k + sum_j log N(x_j; ...)) in the conditional of x_i, the sum being
-    over the features before it: so the product of the conditionals is the mixture's density.
+    over the features before it: so the product of the conditionals is the mixture's density, but for the bound
+    ``LEAST`` on these weights.
 
     The parameters are those of an ``AnchoredMixture``, in which each component has ``n_copies``: their log-weights,
     means and log standard deviations are offset + scale * net(x), to which the component's log-weight and its
@@ -309,6 +311,7 @@ class StartedMADE(MADE):
 
     def _started(self, net, chain, start, log_weight, feature):
         weight, mean, log_sd = (self.offset[feature] + self.scale[feature] * net).chunk(3, -1)
+        log_weight = (log_weight - log_weight.amax(-1, keepdim=True)).clamp(min=LEAST)
         log_weight, chain = (each.repeat_interleave(self.n_copies, -1) for each in (log_weight, chain))
         anchor = start[..., -1:]
         anchor_log_sd = self.log_sd[feature][..., -1:].expand_as(anchor)
