@@ -264,16 +264,15 @@ class MixtureOfOrders(AutoregressiveModel):
 class StartedMADE(MADE):
     """A MADE over real values that starts at a mixture of Gaussians, plus a net that starts at zero.
 
-    Component k of the mixture is a chain of regressions, x_i ~ N(A_k x + b_k, s_k^2) given the features before it. As
-    these are, it has the weight softmax_k(log w_k + sum_j log N(x_j; ...)) in the conditional of x_i, the sum being
-    over the features before it: so the product of the conditionals is the mixture's density, but for the bound
-    ``LEAST`` on these weights.
+    Component k of the mixture is a chain of regressions, x_i ~ N(A_k x + b_k, s_k^2) given the features before it. In
+    the conditional of x_i it has the weight softmax_k(log w_k + sum_j log N(x_j; ...)), j over the features before it:
+    the product of the conditionals is the mixture's density, but for the bound ``LEAST`` on these weights.
 
     The parameters are those of an ``AnchoredMixture``, in which each component has ``n_copies``: their log-weights,
     means and log standard deviations are offset + scale * net(x), to which the component's log-weight and its
-    regression are added. The anchor is by the chain of one Gaussian, with the mean and the covariance of the
-    mixture. The net moves the conditionals from there, and A is trained, but what decides weights and anchor stays. The regressions see
-    the inputs that dropout hides from the net.
+    regression are added. The anchor is by the chain of one Gaussian, with the mean and the covariance of the mixture.
+    A_k is trained, but what decides weights and anchor stays as it starts. The regressions see the inputs that dropout
+    hides from the net.
 
     Parameters
     ----------
