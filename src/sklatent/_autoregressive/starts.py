@@ -17,10 +17,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import KFold
 
+from .._nn.likelihoods import ANCHOR, WIDE
+
 SIZES, KINDS, REGS = (1, 2, 3, 5, 8, 12), ("full", "diag"), (1e-3, 1e-1)  # what EM is run with
 SHRINKAGES = [("diagonal", share) for share in (0.0, 0.03, 0.1, 0.3)] + [("mean", share) for share in (0.1, 0.3, 0.6)]
 MOST_ENTRIES = 2**16  # of the covariances of more than one component
-FEWEST_ROWS, MOST_ROWS, MOST_VALUES = 10, 2000, 2**15  # that choose; of more values one fold is held out
+FEWEST_ROWS, MOST_ROWS = 10, 2000  # that choose
+TEN_FOLDS, FIVE_FOLDS = 2**13, 2**15  # values up to which so many are held out in turn; of more one fifth is
 SPREAD = 0.3  # of the copies of a component, in its standard deviations: near enough to be one normal
 
 
@@ -55,6 +58,13 @@ def log_density(U, weights, means, covariances):
     return logsumexp(each, axis=0) - 0.5 * U.shape[1] * np.log(2 * np.pi)
 
 
+def anchored(U, *mixture):
+    """log-density of each row where the anchor is a component: an outlier or two then do not decide."""
+    mean, covariance = moments(*mixture)
+    wide = log_density(U, np.ones(1), mean[np.newaxis], WIDE**2 * covariance[np.newaxis])
+    return np.logaddexp(np.log(1 - ANCHOR) + log_density(U, *mixture), np.log(ANCHOR) + wide)
+
+
 def chosen_mixture(U):
     """What ``started_at`` is to make of the scaled rows U, by the likelihood of rows held out: plain values."""
     n, d = U.shape
@@ -62,12 +72,12 @@ def chosen_mixture(U):
     if n < FEWEST_ROWS:
         return dict(zip(names, (1, "full", REGS[0], "diagonal", 0.3), strict=True))
     runs = [run for run in product(SIZES, KINDS, REGS) if _can_run(n, d, *run)]
-    folds, scores = KFold(5, shuffle=True, random_state=0).split(U), {}
-    for train, test in list(folds)[: 5 if U.size <= MOST_VALUES else 1]:
+    folds, scores = KFold(10 if U.size <= TEN_FOLDS else 5, shuffle=True, random_state=0).split(U), {}
+    for train, test in list(folds)[: 10 if U.size <= FIVE_FOLDS else 1]:
         for run in runs:
             mixture = mixture_of(U[train], *run)
             for shrinkage in SHRINKAGES:
-                score = log_density(U[test], *shrunk(*mixture, *shrinkage)).mean()
+                score = anchored(U[test], *shrunk(*mixture, *shrinkage)).mean()
                 scores.setdefault((*run, *shrinkage), []).append(score)
     return dict(zip(names, max(scores, key=lambda each: np.mean(scores[each])), strict=True))
 
