@@ -6,25 +6,34 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from common_nn import take_steps
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.distance import pdist
+from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
+from sklearn.mixture import GaussianMixture as SklearnMixture
 
 from sklatent import AutoencoderTransformer, MADEDensity, PixelCNNDensity, VAETransformer
 from sklatent._autoencoders.starts import factors, log_likelihood
-from sklatent._autoregressive.starts import chain, log_density, shrunk
+from sklatent._autoregressive.starts import chain, chosen_mixture, log_density, mixture_start, started_at
 from sklatent._bridge import unsupervised
+from sklatent._bridge.base import fill
+from sklatent._nn import likelihoods
+from sklatent._nn import made as nn_made
 from sklatent._nn.builders import mlp
-from sklatent._nn.likelihoods import GaussianMixture, bounded, unbounded
+from sklatent._nn.likelihoods import AnchoredMixture, bounded, unbounded
+from sklatent._nn.made import StartedMADE
 
 RANDOM = np.random.RandomState(0)
 LINEAR = RANDOM.normal(size=(600, 3)) @ RANDOM.normal(size=(3, 8)) + 0.3 * RANDOM.normal(size=(600, 8))
 Z = RANDOM.uniform(-2, 2, size=(1500, 2))
 CURVED = np.column_stack([Z, Z[:, 0] ** 2, Z[:, 0] * Z[:, 1], np.sin(2 * Z[:, 1]), np.cos(Z[:, 0])])
 CURVED = CURVED + 0.05 * RANDOM.normal(size=CURVED.shape)
+GROUPS = np.concatenate([RANDOM.normal(size=(250, 4)) @ RANDOM.normal(size=(4, 4)) + shift for shift in (-3, 0, 4)])
+GROUPS[:250, 1] *= -1
 quiet = pytest.mark.filterwarnings("ignore:The net does not beat", "ignore:The loss of rows kept apart still fell")
 
 
@@ -37,6 +46,15 @@ def no_steps(monkeypatch):
 
 def standardised(X):
     return (X - X.mean(axis=0)) / X.std(axis=0)
+
+
+def started_core(U, order, n_copies):
+    """A core at the mixture of three components of U, in float64."""
+    core = StartedMADE(U.shape[1], (8,), 3, n_copies, order=order).double()
+    chosen = {"n_components": 3, "covariance_type": "full", "reg_covar": 1e-3, "towards": "diagonal", "share": 0.0}
+    buffers = mixture_start(U, chosen, core.order, n_copies, 1e-3)
+    fill(core, {name.removeprefix("core."): value for name, value in buffers.items()})
+    return core
 
 
 def squared_error(model, X):
@@ -73,6 +91,34 @@ def test_a_vae_starts_where_its_bound_is_the_exact_likelihood_of_a_linear_model(
     exact = multivariate_normal(mean, W @ W.T + np.diag(variance)).logpdf(U)
     assert_allclose(log_likelihood(U, mean, W, variance), exact, rtol=1e-9)
     assert vae.n_active_units_ == 3
+
+
+@pytest.mark.parametrize("order", ["natural", "random"])
+def test_a_made_starts_at_a_mixture(order, monkeypatch):
+    """Exactly, but for the anchor and the bound on the weights, which are small and none here."""
+    monkeypatch.setattr(likelihoods, "ANCHOR", 1e-300)
+    monkeypatch.setattr(nn_made, "LEAST", -1e9)
+    U = standardised(GROUPS)
+    core = started_core(U, order, n_copies=1)
+    mixture = SklearnMixture(3, random_state=0, reg_covar=1e-3).fit(U)
+    for rows in (U, 3 * U):
+        with torch.no_grad():
+            log_p = AnchoredMixture(3).log_prob(core(torch.from_numpy(rows)), torch.from_numpy(rows))
+        assert_allclose(log_p.sum(1), mixture.score_samples(rows), rtol=1e-6)
+    shuffled = torch.from_numpy(U[::-1].copy())
+    assert sorted(core.order) == list(range(4))
+    assert (core.order == list(range(4))) == (order == "natural")
+    assert_allclose(take_steps(core.steps(len(U)), core.order, shuffled), core(shuffled)[:, core.order].detach())
+
+
+def test_copies_of_a_component_are_about_one_normal():
+    U = standardised(GROUPS)
+    exact = SklearnMixture(3, random_state=0, reg_covar=1e-3).fit(U).score_samples(U)
+    with torch.no_grad():
+        params = started_core(U, "natural", n_copies=2)(torch.from_numpy(U))
+    log_p = AnchoredMixture(6).log_prob(params, torch.from_numpy(U)).numpy()
+    assert_allclose(log_p.sum(1).mean(), exact.mean(), atol=0.06)
+    assert np.median(np.abs(log_p.sum(1) - exact)) < 0.1
 
 
 @quiet
@@ -122,18 +168,25 @@ def test_pixels_come_back_within_their_range_and_means_are_the_decoders(digits, 
 
 @quiet
 @pytest.mark.parametrize("order", ["natural", "random"])
-def test_a_made_starts_at_a_gaussian(order, no_steps):
-    made = MADEDensity(order=order, random_state=0).fit(LINEAR)
-    core, U = made.net_.module_.core, standardised(LINEAR)
-    with torch.no_grad():
-        params = core(torch.from_numpy(U))[..., :-2]
-        plain = GaussianMixture().log_prob(params, torch.from_numpy(U)).sum(1).numpy()
-    exact = [log_density(U, *shrunk(U, share)) for share in (0.0, 0.01, 0.03, 0.1, 0.3)]
-    gaps = [np.abs(each - plain).mean() for each in exact]
-    assert min(gaps) < 0.02, "the components are spread a little"
-    assert_allclose(plain.mean(), exact[int(np.argmin(gaps))].mean(), atol=1e-3)
+def test_draws_from_the_start_are_the_mixtures(order, no_steps):
+    made = MADEDensity(order=order, random_state=0).fit(GROUPS)
+    assert made._spec_["started"]["n_components"] == 3
+    U = standardised(GROUPS)
+    weights, means, covariances = started_at(U, **made._spec_["started"])
+    mixture = list(zip(weights, means, covariances, strict=True))
+    exact = logsumexp([np.log(w) + multivariate_normal(m, c).logpdf(U) for w, m, c in mixture], axis=0)
+    assert_allclose(log_density(U, weights, means, covariances), exact)
+    assert_allclose(made.score(GROUPS), exact.mean() - np.log(GROUPS.std(axis=0)).sum(), atol=0.06)
     drawn = made.sample(20_000, random_state=0)
-    assert_allclose(np.cov(drawn.T), np.cov(LINEAR.T), atol=0.12 * LINEAR.var(axis=0).max())
+    assert_allclose(np.cov(drawn.T), np.cov(GROUPS.T), atol=0.1 * GROUPS.var(axis=0).max())  # the anchor is wide
+    assert_allclose(drawn.mean(axis=0), GROUPS.mean(axis=0), atol=0.1)
+    given = np.tile(GROUPS[0], (4000, 1))
+    given[:, 2:] = np.nan
+    u = U[0, :2]
+    share = np.array([w * multivariate_normal(m[:2], c[:2, :2]).pdf(u) for w, m, c in mixture])
+    each = [m[2:] + c[2:, :2] @ np.linalg.solve(c[:2, :2], u - m[:2]) for _, m, c in mixture]
+    expected = GROUPS.mean(axis=0)[2:] + share @ each / share.sum() * GROUPS.std(axis=0)[2:]
+    assert_allclose(made.complete(given, random_state=0)[:, 2:].mean(axis=0), expected, atol=0.15)
 
 
 def test_the_chain_is_that_of_least_squares():
@@ -219,6 +272,33 @@ def test_fewer_rows_than_codes_and_constants(cls, rows):
     assert model.transform(rows).shape == (len(rows), 6)
     assert np.isfinite(model.score_samples(rows)).all()
     assert hasattr(model, "baseline_loss_") == (len(rows) >= 10)
+
+
+@quiet
+@pytest.mark.parametrize("order", ["natural", "random"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        LINEAR[:1],
+        LINEAR[:3],
+        RANDOM.normal(size=(12, 30)),
+        np.full((30, 5), 0.5),
+        np.c_[GROUPS[:300], np.full(300, 7.0)],
+    ],
+)
+def test_a_mixture_of_few_rows_and_constants(order, rows):
+    made = MADEDensity(order=order, random_state=0).fit(rows)
+    assert np.isfinite(made.score_samples(rows)).all()
+    assert np.isfinite(made.score_samples(rows + 1e6)).all()
+    constant = np.ptp(rows, axis=0) == 0
+    off = np.abs(made.sample(200, random_state=0) - rows[0])[:, constant]
+    assert (off.mean(axis=0) < 0.1).all()
+
+
+def test_wide_rows_start_at_one_gaussian():
+    chosen = chosen_mixture(RANDOM.normal(size=(200, 300)))
+    assert chosen["n_components"] == 1
+    assert all(isinstance(value, (int, float, str)) for value in chosen.values())
 
 
 @quiet

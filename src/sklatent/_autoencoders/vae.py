@@ -89,13 +89,13 @@ class VAETransformer(SampleMethods, CoderTransformer):
     Hesterberg 1995).
 
     ``transform`` gives the posterior mean, never a draw. Of such a net each latent unit comes times ``code_scale_``,
-    how far it moves the scaled row at the start, so that distances between codes are about those between rows. The prior's
-    own units, of variance one each, cost PCA's codes of digits 18 points at ten labels.
+    how far it moves the scaled row at the start, so that distances between codes are about those between rows. The
+    prior's own units, of variance one each, cost PCA's codes of digits 18 points at ten labels.
 
     ``score_samples`` uses one set of draws of noise for all rows, derived from ``random_state`` in ``fit``, so a row
-    has one score. Else than from a linear start, the encoder sees rows clipped to the range of ``fit`` while the likelihood
-    sees them as they are: the score falls the farther out a value lies. Rows of an image that are whole numbers in
-    ``fit`` come back within its range.
+    has one score. Else than from a linear start, the encoder sees rows clipped to the range of ``fit`` while the
+    likelihood sees them as they are: the score falls the farther out a value lies. Rows of an image that are whole
+    numbers in ``fit`` come back within its range.
 
     References
     ----------

@@ -1,20 +1,22 @@
 """MADE and the fully visible belief network."""
 
+import math
 from numbers import Integral, Real
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._bridge.base import check_widths
 from .._bridge.docs import fill_doc
-from .._bridge.rows import MAX_LEVELS, learn_affine, learn_levels, n_whole_levels, scaled
+from .._bridge.rows import MAX_LEVELS, drawn, learn_affine, learn_levels, n_whole_levels, scaled
 from .._nn.autoregressive import AutoregressiveModel
 from .._nn.likelihoods import LEVEL_LIKELIHOODS, AnchoredMixture, Bernoulli, GaussianMixture
 from .._nn.made import MADE, MixtureOfOrders, StartedMADE, columns_of_levels
 from .._nn.scaling import Reals, make_levels
 from .base import AutoregressiveDensity
-from .starts import gaussian_start
+from .starts import MOST_ROWS, chosen_mixture, mixture_start
 
 MAX_WEIGHTS = 2 * 10**8  # of the output layer
+N_MIXTURES = 5  # of a conditional at least, for the net to work with
 
 
 @fill_doc
@@ -64,8 +66,9 @@ class MADEDensity(AutoregressiveDensity):
 
     Notes
     -----
-    Over real values, with one mask, it starts at a Gaussian whose covariance is shrunk towards its diagonal, by its
-    chain of regressions, plus a net that starts at zero; a fiftieth of each conditional stays a wide normal around it.
+    Over real values, with one mask, it starts at a mixture of Gaussians, each by its chain of regressions, plus a net
+    that starts at zero. The size of the mixture, up to 12 components, and its shrinkage are those under which rows held
+    out are most likely. A fiftieth of each conditional stays a wide normal.
 
     All that ``image_shape`` does here is to let the features share one scale, as pixels do; the net knows of no
     neighbours.
@@ -136,8 +139,10 @@ class MADEDensity(AutoregressiveDensity):
             likelihood = "bernoulli" if n_whole in (1, 2) else "categorical" if few else "gaussian_mixture"
         decided = {"likelihood": likelihood}
         if likelihood == "gaussian_mixture":
-            decided |= {"n_levels": None, "started": self._may_start()}
-            return decided, learn_affine(X, "levels", shared=shared)
+            buffers = learn_affine(X, "levels", shared=shared)
+            U = (drawn(X, MOST_ROWS) - buffers["levels.shift"]) / buffers["levels.scale"]
+            started = self._may_start() and chosen_mixture(U)
+            return decided | {"n_levels": None, "started": started}, buffers
         if likelihood != "bernoulli":
             of_levels, buffers = learn_levels(X, self.n_levels, shared=shared)
             return decided | of_levels, buffers
@@ -153,7 +158,11 @@ class MADEDensity(AutoregressiveDensity):
     def _build(self, spec):
         name, n_features, n_levels = spec["likelihood"], spec["n_features"], spec["n_levels"]
         if name == "gaussian_mixture":
-            values, likelihood = Reals(n_features), AnchoredMixture() if spec["started"] else GaussianMixture()
+            values, likelihood = Reals(n_features), GaussianMixture()
+            if spec["started"]:
+                n_components = spec["started"]["n_components"]
+                n_copies = math.ceil(N_MIXTURES / n_components)
+                likelihood = AnchoredMixture(n_components * n_copies)
         else:
             values = make_levels(spec)
             likelihood = Bernoulli() if name == "bernoulli" else LEVEL_LIKELIHOODS[name](n_levels)
@@ -163,15 +172,15 @@ class MADEDensity(AutoregressiveDensity):
             dropout = 0.2 if spec["started"] else 0.1 if name == "gaussian_mixture" else 0.0
         options = {name: spec[name] for name in ("order", "n_masks", "seed")} | {"input_dropout": dropout}
         if spec["started"]:
-            core = StartedMADE(n_features, spec["widths"], likelihood.n_mixtures, **options)
+            core = StartedMADE(n_features, spec["widths"], n_components, n_copies, **options)
         else:
             core = MADE(n_features, spec["widths"], likelihood.n_params, n_levels=n_levels, **options)
         return (AutoregressiveModel if spec["n_masks"] == 1 else MixtureOfOrders)(values, core, likelihood)
 
     def _linear_model(self, X):
-        core, likelihood = self._module.core, self._module.likelihood
-        buffers = gaussian_start(scaled(X, self._module.levels), core.order, likelihood)
-        return buffers | {"core.chain.weight": buffers["core.regression"]}
+        core = self._module.core
+        U, floor = scaled(X, self._module.levels), self._module.likelihood.reg_covar
+        return mixture_start(U, self._spec_["started"], core.order, core.n_copies, floor)
 
     @staticmethod
     def _check_size(spec, n_params):

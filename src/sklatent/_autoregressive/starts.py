@@ -1,32 +1,103 @@
-"""Where a MADE over real values starts: at a Gaussian, by its chain of regressions.
+"""Where a MADE over real values starts: at a mixture of Gaussians, each by its chain of regressions.
 
-References: O. Ledoit, M. Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004
-(shrinkage; here towards the diagonal, by the share that is best for rows held out, since theirs is far too large where
-features are nearly collinear).
+Its size and its shrinkage are those under which rows held out are most likely. EM fits it; what it then leaves too
+sure of itself is shrunk, which costs no further EM.
+
+References: J. H. Friedman, "Regularized discriminant analysis", 1989 (shrinkage of the covariance of each component,
+towards that of all and towards a simpler one; here the simpler one is the diagonal).
 """
 
+import warnings
+from itertools import product
+
 import numpy as np
+from scipy.special import logsumexp, ndtri
+from sklearn import config_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import KFold
 
-from .._bridge.rows import most_likely
+from .._nn.likelihoods import ANCHOR, WIDE
 
-SHARES = (0.0, 0.01, 0.03, 0.1, 0.3)
-REG = 1e-3  # added to each variance
-SPREAD = 0.3  # of the components of a conditional, in its standard deviations: near enough to be one normal
-WIDE = 2.0  # standard deviations of the anchor
-
-
-def shrunk(U, share):
-    """Mean (d,) and covariance (d, d): (1 - share) S + share diag S + REG I."""
-    covariance = np.cov(U.T, bias=True).reshape(U.shape[1], -1)
-    variance = np.diag(covariance)
-    return U.mean(axis=0), (1 - share) * covariance + np.diag(share * variance + REG)
+SIZES, KINDS, REGS = (1, 2, 3, 5, 8, 12), ("full", "diag"), (1e-3, 1e-1)  # what EM is run with
+SHRINKAGES = [("diagonal", share) for share in (0.0, 0.03, 0.1, 0.3)] + [("mean", share) for share in (0.1, 0.3, 0.6)]
+MOST_ENTRIES = 2**16  # of the covariances of more than one component
+FEWEST_ROWS, MOST_ROWS = 10, 2000  # that choose
+TEN_FOLDS, FIVE_FOLDS = 2**13, 2**15  # values up to which so many are held out in turn; of more one fifth is
+SPREAD = 0.3  # of the copies of a component, in its standard deviations: near enough to be one normal
 
 
-def log_density(U, mean, covariance):
-    """log N(u; mean, covariance) of each row, in nats."""
-    root = np.linalg.cholesky(covariance)
-    distance = np.square(np.linalg.solve(root, (U - mean).T)).sum(axis=0)
-    return -0.5 * distance - np.log(np.diag(root)).sum() - 0.5 * len(mean) * np.log(2 * np.pi)
+def mixture_of(U, n_components, covariance_type, reg_covar):
+    """Weights (K,), means (K, d) and covariances (K, d, d), by EM."""
+    if n_components == 1:
+        covariance = np.cov(U.T, bias=True).reshape(U.shape[1], -1) + reg_covar * np.eye(U.shape[1])
+        return np.ones(1), U.mean(axis=0, keepdims=True), covariance[np.newaxis]
+    mixture = GaussianMixture(n_components, covariance_type=covariance_type, reg_covar=reg_covar, random_state=0)
+    with warnings.catch_warnings(), config_context(array_api_dispatch=False):  # the rows are numpy's
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mixture.fit(U)
+    covariances = mixture.covariances_
+    if covariance_type == "diag":
+        covariances = covariances[:, np.newaxis] * np.eye(U.shape[1])
+    return mixture.weights_, mixture.means_, covariances
+
+
+def shrunk(weights, means, covariances, towards, share):
+    """The mixture with each covariance a ``share`` of the way to its own diagonal, or to the mean of all."""
+    target = np.tensordot(weights, covariances, 1) if towards == "mean" else covariances * np.eye(means.shape[1])
+    return weights, means, (1 - share) * covariances + share * target
+
+
+def log_density(U, weights, means, covariances):
+    """log sum_k w_k N(u; mean_k, covariance_k) of each row, in nats."""
+    each = []
+    for weight, mean, covariance in zip(weights, means, covariances, strict=True):
+        root = np.linalg.cholesky(covariance)
+        distance = np.square(np.linalg.solve(root, (U - mean).T)).sum(axis=0)
+        each.append(np.log(weight) - 0.5 * distance - np.log(np.diag(root)).sum())
+    return logsumexp(each, axis=0) - 0.5 * U.shape[1] * np.log(2 * np.pi)
+
+
+def anchored(U, *mixture):
+    """log-density of each row where the anchor is a component: an outlier or two then do not decide."""
+    mean, covariance = moments(*mixture)
+    wide = log_density(U, np.ones(1), mean[np.newaxis], WIDE**2 * covariance[np.newaxis])
+    return np.logaddexp(np.log(1 - ANCHOR) + log_density(U, *mixture), np.log(ANCHOR) + wide)
+
+
+def chosen_mixture(U):
+    """What ``started_at`` is to make of the scaled rows U, by the likelihood of rows held out: plain values."""
+    n, d = U.shape
+    names = ("n_components", "covariance_type", "reg_covar", "towards", "share")
+    if n < FEWEST_ROWS:
+        return dict(zip(names, (1, "full", REGS[0], "diagonal", 0.3), strict=True))
+    runs = [run for run in product(SIZES, KINDS, REGS) if _can_run(n, d, *run)]
+    folds, scores = KFold(10 if U.size <= TEN_FOLDS else 5, shuffle=True, random_state=0).split(U), {}
+    for train, test in list(folds)[: 10 if U.size <= FIVE_FOLDS else 1]:
+        for run in runs:
+            mixture = mixture_of(U[train], *run)
+            for shrinkage in SHRINKAGES:
+                score = anchored(U[test], *shrunk(*mixture, *shrinkage)).mean()
+                scores.setdefault((*run, *shrinkage), []).append(score)
+    return dict(zip(names, max(scores, key=lambda each: np.mean(scores[each])), strict=True))
+
+
+def _can_run(n, d, size, kind, reg_covar):
+    if size == 1:
+        return kind == "full"  # shrinkage does the rest
+    return 2 * size <= n and size * d**2 <= MOST_ENTRIES
+
+
+def started_at(U, n_components, covariance_type, reg_covar, towards, share):
+    """Weights, means and covariances of the mixture that was chosen, from the scaled rows U."""
+    return shrunk(*mixture_of(U, n_components, covariance_type, reg_covar), towards, share)
+
+
+def moments(weights, means, covariances):
+    """Mean (d,) and covariance (d, d) of a mixture."""
+    mean = weights @ means
+    apart = means - mean
+    return mean, np.tensordot(weights, covariances, 1) + (weights * apart.T) @ apart
 
 
 def chain(mean, covariance, order):
@@ -39,19 +110,29 @@ def chain(mean, covariance, order):
     return A, mean - A @ mean, variance
 
 
-def gaussian_start(U, order, likelihood):
-    """Buffers of a ``StartedMADE`` whose density is the Gaussian of the scaled rows U, for an ``AnchoredMixture``."""
-    share = most_likely(SHARES, shrunk, log_density, U)
-    A, b, variance = chain(*shrunk(U, share), order)
-    deviation, places = np.sqrt(variance)[:, np.newaxis], np.array(likelihood.means)
-    inside = np.maximum(variance * (1 - SPREAD**2 * np.mean(places**2)) - likelihood.reg_covar, 1e-6)
-    log_sd = 0.5 * np.log(inside / likelihood.sd**2)[:, np.newaxis]
-    zeros, ones = np.zeros((len(b), len(places))), np.ones((len(b), len(places)))
-    means = b[:, np.newaxis] + SPREAD * deviation * places - places  # the likelihood adds the places
+def mixture_start(U, chosen, order, n_copies, floor):
+    """Buffers and weights of a ``StartedMADE`` whose density is the chosen mixture of the scaled rows U.
+
+    The copies of a component lie a little apart; ``floor`` is what the likelihood adds to each variance.
+    """
+    weights, means, covariances = started_at(U, **chosen)
+    mean, covariance = moments(weights, means, covariances)
+    normals = zip([*means, mean], [*covariances, covariance], strict=True)
+    chains = zip(*(chain(*normal, order) for normal in normals), strict=True)
+    A, b, variance = (np.stack(parts, axis=1) for parts in chains)  # (d, K + 1, ...), the last for the anchor
+    places = SPREAD * ndtri((np.arange(n_copies) + 0.5) / n_copies)
+    deviation = np.sqrt(variance)
+    centers = b[:, :-1, np.newaxis] + deviation[:, :-1, np.newaxis] * places
+    inside = np.maximum(variance * (1 - np.mean(places**2)) - floor, 1e-6)
+    log_sd, width = (np.repeat(each[:, :-1], n_copies, axis=1) for each in (0.5 * np.log(inside), deviation))
+    zeros, ones = np.zeros_like(width), np.ones_like(width)
     buffers = {
-        "regression": A,
-        "anchor": np.stack([b, np.log(WIDE * deviation[:, 0])], axis=1),
-        "offset": np.concatenate([zeros, means, log_sd + zeros], axis=1),
-        "scale": np.concatenate([ones, deviation * ones, ones], axis=1),
+        "chain.weight": A[:, :-1].reshape(-1, len(A)),
+        "regression": A.reshape(-1, len(A)),
+        "log_weight": np.log(weights),
+        "constant": b,
+        "log_sd": np.log(deviation),
+        "offset": np.concatenate([zeros, centers.reshape(width.shape), log_sd], axis=1),
+        "scale": np.concatenate([ones, width, ones], axis=1),
     }
     return {f"core.{name}": value for name, value in buffers.items()}

@@ -90,12 +90,15 @@ def learn_affine(X, prefix, *, onto="standard", shared=False):
     return _buffers(prefix, X.shape[1], shift=shift, scale=scale, lower=lower, upper=upper)
 
 
-def scaled(X, affine, most=20_000):
-    """Rows of X, up to ``most`` of them drawn at random, as an ``Affine`` scales them, in float64."""
-    if len(X) > most:
-        X = X[np.sort(np.random.RandomState(0).permutation(len(X))[:most])]
+def drawn(X, most):
+    """Rows of X, up to ``most`` of them, drawn at random."""
+    return X if len(X) <= most else X[np.sort(np.random.RandomState(0).permutation(len(X))[:most])]
+
+
+def scaled(X, affine):
+    """Rows of X, up to 20,000 of them, as an ``Affine`` scales them, in float64."""
     shift, scale = (buffer.cpu().double().numpy() for buffer in (affine.shift, affine.scale))
-    return (X - shift) / scale
+    return (drawn(X, 20_000) - shift) / scale
 
 
 def most_likely(candidates, fit, log_likelihood, U):

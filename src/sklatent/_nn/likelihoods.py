@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from .layers import at_least_float32, widest
 
 LOG_2PI = math.log(2 * math.pi)
-ANCHOR = 0.02  # weight of the normal in an AnchoredMixture
+ANCHOR, WIDE = 0.02, 2.0  # weight of the normal in an AnchoredMixture, and how much wider it is made
 LOG_VARIANCE_MAX = 10.0  # in scaled units: keeps exp finite in a diverging fit
 
 
@@ -275,18 +275,19 @@ class AnchoredMixture(GaussianMixture):
     """A ``GaussianMixture`` that gives ``ANCHOR`` of its weight to a wide normal, which the net does not move.
 
     A narrow component then costs no more than log ANCHOR beside it in a row that the normal expects. The parameters are
-    those of the mixture, and the mean and the log standard deviation of the normal.
+    those of the mixture, nothing added to its means, and the mean and the log standard deviation of the normal before
+    it is made ``WIDE`` times as wide.
     """
 
-    def __init__(self, n_mixtures=5, reg_covar=1e-3):
+    def __init__(self, n_mixtures, reg_covar=1e-3):
         super().__init__(n_mixtures, reg_covar)
-        self.n_params += 2
+        self.means, self.sd, self.n_params = [0.0] * n_mixtures, 1.0, self.n_params + 2
 
     def _components(self, params):
         weight, mean, variance = super()._components(params[..., :-2])
         anchor, log_sd = at_least_float32(params[..., -2:]).split(1, -1)
         weight = torch.cat([weight + math.log1p(-ANCHOR), torch.full_like(anchor, math.log(ANCHOR))], -1)
-        return weight, torch.cat([mean, anchor], -1), torch.cat([variance, (2 * log_sd).exp()], -1)
+        return weight, torch.cat([mean, anchor], -1), torch.cat([variance, WIDE**2 * (2 * log_sd).exp()], -1)
 
 
 LEVEL_LIKELIHOODS = {"categorical": Categorical, "logistic_mixture": DiscretizedLogisticMixture}

@@ -11,6 +11,7 @@ from .autoregressive import AutoregressiveModel
 
 FAR = 8.0  # in scaled units; the network sees real values clipped to this, so that it cannot follow an outlier
 MAX_DIRECT = 2**25  # weights from inputs to outputs; where there were more the hidden layers do without them
+LEAST = -6.0  # log-weight of a component beside the likeliest: with no bound, the net could not bring it back
 N_KNOTS = 8  # of the code of a level; 32 of them, for 32 bins, scored 0 to 44 nats a row less on three held-out tables
 
 
@@ -261,48 +262,69 @@ class MixtureOfOrders(AutoregressiveModel):
 
 
 class StartedMADE(MADE):
-    """A MADE over real values that starts at a Gaussian: its chain of regressions, plus a net that starts at zero.
+    """A MADE over real values that starts at a mixture of Gaussians, plus a net that starts at zero.
 
-    The parameters are those of an ``AnchoredMixture``: weights, means and log standard deviations of its components,
-    offset + scale * net(x), to the means of which the regression A x on the earlier features is added; and the anchor,
-    by the regression as it was at the start. A is trained, and sees the inputs that dropout hides from the net.
+    Component k of the mixture is a chain of regressions, x_i ~ N(A_k x + b_k, s_k^2) given the features before it. In
+    the conditional of x_i it has the weight softmax_k(log w_k + sum_j log N(x_j; ...)), j over the features before it:
+    the product of the conditionals is the mixture's density, but for the bound ``LEAST`` on these weights.
+
+    The parameters are those of an ``AnchoredMixture``, in which each component has ``n_copies``: their log-weights,
+    means and log standard deviations are offset + scale * net(x), to which the component's log-weight and its
+    regression are added. The anchor is by the chain of one Gaussian, with the mean and the covariance of the mixture.
+    A_k is trained, but what decides weights and anchor stays as it starts. The regressions see the inputs that dropout
+    hides from the net.
 
     Parameters
     ----------
     n_features, hidden_layer_sizes, **options
         As for ``MADE``.
-    n_mixtures : int
+    n_components, n_copies : int
     """
 
-    def __init__(self, n_features, hidden_layer_sizes, n_mixtures, **options):
-        super().__init__(n_features, hidden_layer_sizes, 3 * n_mixtures, direct=False, **options)
-        self.n_mixtures = n_mixtures
+    def __init__(self, n_features, hidden_layer_sizes, n_components, n_copies, **options):
+        super().__init__(n_features, hidden_layer_sizes, 3 * n_components * n_copies, direct=False, **options)
+        self.n_components, self.n_copies = n_components, n_copies
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
-        position = self.out.out_degrees[0, :: self.n_params]
-        self.chain = MaskedLinear((position + 1).unsqueeze(0), position.unsqueeze(0), bias=False)
-        self.register_buffer("regression", torch.zeros(n_features, n_features))
-        self.register_buffer("anchor", torch.zeros(n_features, 2))  # constant of the regression, log sd
+        position = self.out.out_degrees[:, :: self.n_params]
+        self.chain = MaskedLinear(position + 1, position.repeat_interleave(n_components, 1), bias=False)
+        self.register_buffer("regression", torch.zeros(n_features * (n_components + 1), n_features))
+        self.register_buffer("log_weight", torch.zeros(n_components))
+        for name in ("constant", "log_sd"):  # of the regressions, the last of which is the anchor's
+            self.register_buffer(name, torch.zeros(n_features, n_components + 1))
         for name in ("offset", "scale"):
             self.register_buffer(name, torch.zeros(n_features, self.n_params))
 
     def forward(self, values, which=0):  # (n, d) -> (n, d, P)
-        x = values.to(self.out.weight.dtype)
-        anchor = nn.functional.linear(x, self.regression)
-        return self._started(super().forward(values, which), self.chain(x), anchor, slice(None))
+        x, every = values.to(self.out.weight.dtype), slice(None)
+        start = F.linear(x, self.regression).unflatten(1, (-1, self.n_components + 1)) + self.constant
+        log_p = self._log_normal(x, start, every)[:, self.order[:-1]]
+        before = F.pad(log_p.cumsum(1), (0, 0, 1, 0))[:, self.out.out_degrees[0, :: self.n_params]]
+        net, chain = super().forward(values, which), self.chain(x).unflatten(1, (-1, self.n_components))
+        return self._started(net, chain, start, self.log_weight + before, every)
 
-    def _started(self, net, chain, anchor, feature):
-        weight, mean, log_sd = (self.offset[feature] + self.scale[feature] * net).split(self.n_mixtures, -1)
-        constant, anchor_log_sd = self.anchor[feature].unsqueeze(-2 if net.ndim < 3 else 0).split(1, -1)
-        last = torch.cat([anchor.unsqueeze(-1) + constant, anchor_log_sd.expand(*anchor.shape, 1)], -1)
-        return torch.cat([weight, mean + chain.unsqueeze(-1), log_sd, last], -1)
+    def _log_normal(self, x, start, feature):  # (...), (..., K + 1) -> (..., K): under each component, but a constant
+        log_sd = self.log_sd[feature]
+        squares = ((x.unsqueeze(-1) - start) * (-log_sd).exp()).square()
+        return (-0.5 * squares - log_sd)[..., :-1]
+
+    def _started(self, net, chain, start, log_weight, feature):
+        weight, mean, log_sd = (self.offset[feature] + self.scale[feature] * net).chunk(3, -1)
+        log_weight = (log_weight - log_weight.amax(-1, keepdim=True)).clamp(min=LEAST)
+        log_weight, chain = (each.repeat_interleave(self.n_copies, -1) for each in (log_weight, chain))
+        anchor = start[..., -1:]
+        anchor_log_sd = self.log_sd[feature][..., -1:].expand_as(anchor)
+        return torch.cat([weight + log_weight, mean + chain, log_sd, anchor, anchor_log_sd], -1)
 
     @torch.no_grad()
     def steps(self, n, which=0):
         net, chosen, x = super().steps(n, which), None, self.out.weight.new_zeros(n, len(self.order))
         mask = self.chain.in_degrees[0] <= self.chain.out_degrees[0].unsqueeze(1)
-        chain = self.chain.weight * mask
+        chains = (self.chain.weight * mask).unflatten(0, (-1, self.n_components))
+        regressions = self.regression.unflatten(0, (-1, self.n_components + 1))
+        log_weight = self.log_weight.expand(n, -1)
         for feature in self.order:
-            params = net.send(chosen)
-            chosen = yield self._started(params, x @ chain[feature], x @ self.regression[feature], feature)
+            params, start = net.send(chosen), F.linear(x, regressions[feature], self.constant[feature])
+            chosen = yield self._started(params, F.linear(x, chains[feature]), start, log_weight, feature)
+            log_weight = log_weight + self._log_normal(chosen, start, feature)
             x[:, feature] = chosen
