@@ -5,11 +5,13 @@ Both are found in closed form from scaled rows, in float64, and are the buffers 
 References: M. E. Tipping, C. M. Bishop, "Probabilistic principal component analysis", 1999.
 """
 
+import math
+
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
+from sklearn.model_selection import KFold
 
-from .._bridge.rows import most_likely
 from .._nn.autoencoders import STARTED_FLOOR
 from .._nn.likelihoods import unbounded
 
@@ -68,6 +70,26 @@ def log_likelihood(U, mean, W, variance):
     log_det = np.log(variance).sum() + 2 * np.log(np.diag(root)).sum()
     squares = (rest**2 / variance).sum(axis=1) - (explained**2).sum(axis=0)
     return -0.5 * (squares + log_det + U.shape[1] * np.log(2 * np.pi))
+
+
+def most_likely(candidates, fit, log_likelihood, U):
+    """The last candidate under which rows held out are as likely, within one standard error, as under the best.
+
+    ``fit(U, candidate)`` gives the arguments of ``log_likelihood(U, ...)``, of each row. Rows are held out fold by
+    fold; of many rows one fold is. Where they are too few for that it is the last candidate.
+    """
+    if len(U) < 10:
+        return candidates[-1]
+    folds = list(KFold(5, shuffle=True, random_state=0).split(U))[: 5 if len(U) <= 5000 else 1]
+    found = np.array(
+        [
+            np.concatenate([log_likelihood(U[test], *fit(U[train], candidate)) for train, test in folds])
+            for candidate in candidates
+        ]
+    )
+    behind = found[np.argmax(found.mean(axis=1))] - found
+    enough = behind.mean(axis=1) <= behind.std(axis=1) / math.sqrt(found.shape[1])
+    return candidates[np.flatnonzero(enough)[-1]]
 
 
 def ppca_start(U, k, floor):

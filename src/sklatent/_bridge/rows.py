@@ -7,7 +7,6 @@ import math
 from numbers import Integral
 
 import numpy as np
-from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import gen_batches
 
@@ -99,26 +98,6 @@ def scaled(X, affine):
     """Rows of X, up to 20,000 of them, as an ``Affine`` scales them, in float64."""
     shift, scale = (buffer.cpu().double().numpy() for buffer in (affine.shift, affine.scale))
     return (drawn(X, 20_000) - shift) / scale
-
-
-def most_likely(candidates, fit, log_likelihood, U):
-    """The last candidate under which rows held out are as likely, within one standard error, as under the best.
-
-    ``fit(U, candidate)`` gives the arguments of ``log_likelihood(U, ...)``, of each row. Rows are held out fold by
-    fold; of many rows one fold is. Where they are too few for that it is the last candidate.
-    """
-    if len(U) < 10:
-        return candidates[-1]
-    folds = list(KFold(5, shuffle=True, random_state=0).split(U))[: 5 if len(U) <= 5000 else 1]
-    found = np.array(
-        [
-            np.concatenate([log_likelihood(U[test], *fit(U[train], candidate)) for train, test in folds])
-            for candidate in candidates
-        ]
-    )
-    behind = found[np.argmax(found.mean(axis=1))] - found
-    enough = behind.mean(axis=1) <= behind.std(axis=1) / math.sqrt(found.shape[1])
-    return candidates[np.flatnonzero(enough)[-1]]
 
 
 def is_whole(X):

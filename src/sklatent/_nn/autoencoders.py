@@ -12,6 +12,7 @@ from .linear import LinearPlus
 CODE_VARIANCE_FLOOR = 1e-4
 STARTED_FLOOR = 1e-8  # of the code's variance where the start is exact, which is small where features are many
 LINEAR_SHARE = 0.02  # of the density of a VAE, that stays the linear model's
+PULL = 0.3  # of codes towards PCA's
 CHUNK = 2**14  # features decoded at once per row; fixed, so that a row's sum has one order in any batch
 
 
@@ -51,12 +52,17 @@ class _Coder(nn.Module):
         return self.scaling.inside(u).unflatten(1, self.input_shape)
 
     def _encoded(self, u):
+        return sum(self._parts(u))
+
+    def _parts(self, u):
+        """The linear part of the code, which sees rows beyond the range as they are, and the net's."""
         inside = self._inside(u)
         if self.training and self.corruption is not None:
-            return self.encoder(self.corruption(inside)).to(u.dtype)
-        if self.started:  # its linear part sees rows beyond the range as they are
-            return self.encoder(inside, u).to(u.dtype)
-        return self.encoder(inside).to(u.dtype)
+            inside = self.corruption(inside)
+            u = inside.flatten(1)
+        if self.started:
+            return self.encoder.linear(u), self.encoder.share(inside).to(u.dtype)
+        return 0.0, self.encoder(inside).to(u.dtype)
 
     def _params(self, z, decoder=None):  # (..., k) -> (..., d, P), what the likelihood takes
         out = (decoder or self.decoder)(z.flatten(0, -2)).flatten(1).to(z.dtype)
@@ -68,6 +74,9 @@ class Autoencoder(_Coder):
 
     Squared error: ``|decoder(encoder(u)) - u|^2``. Binary cross-entropy, for u in [0, 1]:
     ``-sum u log p + (1 - u) log (1 - p)`` with ``p = sigmoid(decoder(encoder(u)))``.
+
+    From a linear start, training adds ``PULL`` times PCA's error for each unit that codes move away from PCA's, in mean
+    squares: else a net that is given many steps packs rows into codes that a linear classifier cannot read.
 
     Parameters
     ----------
@@ -88,7 +97,11 @@ class Autoencoder(_Coder):
 
     def forward(self, x):  # (n, d) -> (n,)
         u = self._scaled(x)
-        return -self.likelihood.log_prob(self._params(self._encoded(u)), u).sum(1)
+        linear, share = self._parts(u)
+        loss = -self.likelihood.log_prob(self._params(linear + share), u).sum(1)
+        if self.started and self.training:
+            loss = loss + PULL * self.decoder.scale.square().sum() * share.square().mean(1)
+        return loss
 
     def decode(self, z):  # (n, k) -> (n, d) in the units of x
         return self.scaling.inverse(self.likelihood.mean(self._params(self._unscaled(z))))

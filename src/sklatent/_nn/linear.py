@@ -15,12 +15,12 @@ def start_at_zero(net):
 
 
 class LinearPlus(nn.Module):
-    """x -> W x + b + scale * net(inside); W, b and the scale of each output come from the rows, and stay as they are.
+    """x -> W x + b + scale * net(x); W, b and the scale of each output come from the rows, and stay as they are.
 
     Parameters
     ----------
     net : Module
-        (n, *) -> (n, *out_shape).
+        (n, *) -> (n, *out_shape), in any shape.
     n_in : int
         Features of x.
     out_shape : tuple of int
@@ -39,7 +39,9 @@ class LinearPlus(nn.Module):
     def linear(self, x):  # (n, n_in) -> (n, *out_shape)
         return nn.functional.linear(x, self.weight, self.bias).unflatten(1, self.out_shape)
 
-    def forward(self, inside, x=None):  # (n, *), and the row itself, (n, n_in), if that is not it
-        x = inside.flatten(1) if x is None else x
-        net = self.net(inside if math.isinf(self.reach) else inside.clamp(-self.reach, self.reach)).flatten(1)
-        return self.linear(x) + (self.scale * net.to(x.dtype)).unflatten(1, self.out_shape)
+    def share(self, inside):  # (n, *) -> (n, *out_shape): what the net adds
+        net = self.net(inside if math.isinf(self.reach) else inside.clamp(-self.reach, self.reach))
+        return (self.scale * net.flatten(1)).unflatten(1, self.out_shape)
+
+    def forward(self, x):  # (n, *) -> (n, *out_shape)
+        return self.linear(x.flatten(1)) + self.share(x)
