@@ -45,12 +45,12 @@ def sets(data):
                 yield name.split("_")[1], arrays["X"], None
 
 
-def draws(data, seeds, sizes):
-    for name, X, shape in sets(data):
-        for n in sizes:
-            if n + 100 > len(X):
+def draws(arguments):
+    for name, X, shape in sets(arguments.data):
+        for n in arguments.sizes:
+            if n + 100 > len(X) or name not in (arguments.sets or [name]):
                 continue
-            for seed in seeds:
+            for seed in arguments.seeds:
                 order = np.random.RandomState(seed).permutation(len(X))
                 rows, test = (X[part].astype(np.float64) for part in (order[:n], order[n : n + MOST_TEST]))
                 if shape is None:  # what both models see, so that one error means the same
@@ -64,8 +64,8 @@ def squared_error(model, X):
 
 
 def autoencoder(arguments):
-    for name, n, seed, X, test, shape in draws(arguments.data, arguments.seeds, arguments.sizes):
-        for k in CODES:
+    for name, n, seed, X, test, shape in draws(arguments):
+        for k in arguments.codes:
             if k < X.shape[1]:
                 model, seconds = fitted(AutoencoderTransformer(k, image_shape=shape, random_state=seed), X)
                 ratio = squared_error(model, test) / squared_error(PCA(min(k, n), random_state=0).fit(X), test)
@@ -90,8 +90,8 @@ def exact_ppca(X, test, k, floor=1e-3, shared=False):
 
 
 def vae(arguments):
-    for name, n, seed, X, test, shape in draws(arguments.data, arguments.seeds, arguments.sizes):
-        for k in CODES[:2]:
+    for name, n, seed, X, test, shape in draws(arguments):
+        for k in arguments.codes[:2]:
             if k < X.shape[1]:
                 model, seconds = fitted(VAETransformer(k, image_shape=shape, random_state=seed), X)
                 gain = model.score(test) - exact_ppca(X, test, k, shared=shape is not None)
@@ -165,6 +165,8 @@ def main():
     arguments.add_argument("--part", choices=PARTS, default="autoencoder")
     arguments.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     arguments.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    arguments.add_argument("--codes", type=int, nargs="+", default=CODES)
+    arguments.add_argument("--sets", nargs="+", help="names of sets, of the first two parts; default all")
     arguments = arguments.parse_args()
     warnings.simplefilter("ignore")
     found = {}
