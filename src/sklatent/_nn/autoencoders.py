@@ -12,7 +12,7 @@ from .linear import LinearPlus
 CODE_VARIANCE_FLOOR = 1e-4
 STARTED_FLOOR = 1e-8  # of the code's variance where the start is exact, which is small where features are many
 LINEAR_SHARE = 0.02  # of the density of a VAE, that stays the linear model's
-PULL = 0.3  # of codes towards PCA's
+PULL = 1.0  # of codes towards PCA's
 CHUNK = 2**14  # features decoded at once per row; fixed, so that a row's sum has one order in any batch
 
 
