@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import training
 from .callbacks import copied
+from .loading import Aside, check_saved
 from .rows import check_image_shape
 from .state import Estimator, Interrupted, warn
 from .training import Phase
@@ -184,12 +185,20 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         if weights is None:
             return
         device = training.resolve_device(self.device, fall_back=True)
-        with training.seeded(0, device):
-            module = self._build(self._spec_)
+        ours = not callable(self._spec_.get("architecture"))  # a user's builder may need values, or keep what it makes
+        module = self._built(meta=ours)
+        check_saved(weights, module, type(self).__name__)
+        if ours:
+            module = self._built()
         # copied: joblib maps arrays read-only
         module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
         self.net_ = training.make_net(module, device, self, self._parts)
         self.net_.module_.eval()
+
+    def _built(self, *, meta=False):
+        """The module as ``fit`` first built it, down to what its builder draws; with ``meta``, without memory."""
+        with Aside(self._spec_["seed"], meta=meta):
+            return self._build(self._spec_)
 
 
 def fill(module, values):
