@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,15 @@ def _imports(path):
             yield "foreign", node.module.split(".")[0]
         elif isinstance(node, ast.Import):
             yield from (("foreign", alias.name.split(".")[0]) for alias in node.names)
+
+
+def test_what_is_imported_is_declared():
+    project = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text())["project"]
+    optional = project["optional-dependencies"]
+    names = {kind: {re.match(r"[\w-]+", each)[0] for each in listed} for kind, listed in optional.items()}
+    declared = {re.match(r"[\w-]+", each)[0].replace("scikit-learn", "sklearn") for each in project["dependencies"]}
+    imported = {name for path in SOURCES for kind, name in _imports(path) if kind == "foreign"}
+    assert imported - sys.stdlib_module_names - {"sklatent"} - names["plot"] - names["approximate"] == declared
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{room_of(path)}/{path.stem}")
