@@ -17,7 +17,7 @@ from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from sklatent import AutoencoderTransformer
+from sklatent import AutoencoderTransformer, EncoderClassifier, GraphLabelSpreading
 from sklatent._bridge import training
 
 every = pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)
@@ -67,6 +67,15 @@ def test_skops_needs_only_our_classes(cls, fitted, digits):
     assert all(name.startswith("sklatent.") and name.count(".") == 1 for name in unknown), "paths that do not move"
     loaded = skops.io.loads(dumped, trusted=unknown)
     assert_same(fitted[cls], loaded, digits)
+
+
+@pytest.mark.parametrize("cls", [EncoderClassifier, GraphLabelSpreading])
+def test_skops_files_hold_no_index_of_the_neighbors(cls, fitted, digits, tmp_path):
+    fitted[cls].predict(digits)  # has looked for neighbours
+    skops.io.dump(fitted[cls], tmp_path / "estimator.skops")
+    unknown = skops.io.get_untrusted_types(file=tmp_path / "estimator.skops")
+    assert set(unknown) <= {f"sklatent.{each.__name__}" for each in ESTIMATORS}
+    assert_same(fitted[cls], skops.io.load(tmp_path / "estimator.skops", trusted=unknown), digits)
 
 
 @every_net
