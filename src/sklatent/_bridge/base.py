@@ -135,7 +135,11 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         X = validate_data(self, X, dtype=DTYPES, order=None, reset=reset)
         if reset:
             self.image_shape_ = check_image_shape(self.image_shape, X.shape[1])
-        return X
+        return X if reset else self._fine(X)
+
+    def _fine(self, X):
+        """X in float64 where its own dtype, to which what scales the rows is cast, would make that 0 or infinite."""
+        return X if X.dtype == np.float64 or fits_float32(self._module) else X.astype(np.float64)
 
     def _validation_rows(self, n, seed):
         """Indices of the rows kept apart for early stopping, none without it."""
@@ -206,6 +210,13 @@ def fill(module, values):
     tensors = module.state_dict()
     for name, value in values.items():
         tensors[name].copy_(torch.tensor(value))  # as_tensor warns of arrays mapped read-only
+
+
+def fits_float32(module):
+    """Whether no float64 buffer is lost where rows of another dtype are scaled."""
+    info = torch.finfo(torch.float32)
+    sizes = [buffer.abs() for buffer in module.buffers() if buffer.dtype == torch.float64]
+    return all(bool(((size == 0) | ((size >= info.tiny) & (size <= info.max))).all()) for size in sizes)
 
 
 class DensityMethods:
