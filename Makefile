@@ -2,11 +2,16 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
+OLDEST := persistence state label_spreading outlier outlier_pipelines callbacks
 
-.PHONY: test demo lint format clean
+.PHONY: test oldest demo lint format clean
 
 test: lint
 	$(RUN) -m pytest -n 2
+
+# The oldest versions that pyproject.toml allows, for what all estimators do: fit, score, pickle, graph, detector.
+oldest: $(VENV)-oldest/ready
+	$(VENV)-oldest/bin/python -m pytest -n 2 $(addprefix tests/test_,$(addsuffix .py,$(OLDEST)))
 
 demo: $(VENV)/ready
 	$(RUN) examples/plot_low_label_digits.py
@@ -24,5 +29,10 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(RUN) -m pip install --quiet --constraint constraints.txt --editable ".[test]"
 	touch $@
 
+$(VENV)-oldest/ready: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip install --quiet --constraint constraints-oldest.txt --editable ".[test]"
+	touch $@
+
 clean:
-	rm -rf $(VENV) output
+	rm -rf $(VENV) $(VENV)-oldest output

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from common import NETS, small
+from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -96,6 +97,20 @@ def test_values_outside_the_fitted_range_fall_with_the_distance(cls):
     assert np.isfinite(scores).all()
     assert (np.diff(scores) < 0).all()
     assert np.isfinite(estimator.score_samples(np.full((1, 6), 1e300))).all()
+
+
+@every
+@pytest.mark.parametrize("size", [1e40, 1e-46])
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_rows_of_a_dtype_that_does_not_hold_the_fitted_range(cls, size, dtype):
+    fitted = small(cls, max_iter=1).fit(X * size)
+    rows = np.clip(np.abs(X) * size, 0, 200).astype(dtype)
+    assert_array_equal(fitted.score_samples(rows), fitted.score_samples(rows.astype(np.float64)))
+    assert np.isfinite(fitted.score_samples(rows)).all()
+    if hasattr(cls, "complete") and dtype == np.float32:
+        rows[:, 2] = np.nan
+        assert_array_equal(*(fitted.complete(each, random_state=0) for each in (rows, rows.astype(np.float64))))
+    assert fitted.partial_fit(np.nan_to_num(rows)).n_iter_ == 2
 
 
 @every

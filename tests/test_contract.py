@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,16 @@ def _imports(path):
             yield "foreign", node.module.split(".")[0]
         elif isinstance(node, ast.Import):
             yield from (("foreign", alias.name.split(".")[0]) for alias in node.names)
+
+
+def test_what_is_imported_is_declared():
+    project = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text())["project"]
+    extras = [*project["optional-dependencies"]["plot"], *project["optional-dependencies"]["approximate"]]
+    declared, optional = ({re.match(r"[\w-]+", each)[0] for each in some} for some in (project["dependencies"], extras))
+    imported = {name for path in SOURCES for kind, name in _imports(path) if kind == "foreign"}
+    lent = {"pandas", "sklatent"}  # the first where the caller's rows or plots are of it
+    found = {name.replace("sklearn", "scikit-learn") for name in imported - sys.stdlib_module_names - lent - optional}
+    assert found == declared
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{room_of(path)}/{path.stem}")

@@ -228,11 +228,17 @@ def test_too_few_steps_are_warned_of(monkeypatch):
 def test_scipy_before_1_12(monkeypatch):
     X, y = make_moons(200, noise=0.06, random_state=0)
     now = GraphLabelSpreading().fit(X, few(y, 2))
-    cg = _graph.cg
-    monkeypatch.delattr(sparse, "diags_array")
+    cg, rtol = _graph.cg, _graph.RTOL
+    monkeypatch.delattr(sparse, "diags_array", raising=False)
     monkeypatch.setattr(_graph, "RTOL", "tol")
-    monkeypatch.setattr(_graph, "cg", lambda A, b, *, tol, **options: cg(A, b, rtol=tol, **options))
+    monkeypatch.setattr(_graph, "cg", lambda A, b, *, tol, **options: cg(A, b, **{rtol: tol}, **options))
     assert_array_equal(GraphLabelSpreading().fit(X, few(y, 2)).label_distributions_, now.label_distributions_)
+
+
+def test_components_of_a_graph_with_the_indices_that_all_of_scipy_reads():
+    W = _graph.similarity(np.ones((4, 1)), np.array([[1], [0], [3], [2]]), 1.0)
+    assert W.indices.dtype == W.indptr.dtype == np.int32
+    assert_array_equal(_graph.Graph(W).component, [0, 0, 1, 1])
 
 
 @pytest.mark.parametrize(("n_labelled", "n_rows"), [(2500, 4000), (3500, 4000), (100, 200)])

@@ -3,6 +3,9 @@
 import copy
 import pickle
 import pickletools
+import sys
+import threading
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -13,6 +16,9 @@ from common import ESTIMATORS, NETS, small
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
+
+from sklatent import AutoencoderTransformer, EncoderClassifier, GraphLabelSpreading
+from sklatent._bridge import training
 
 every = pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)
 pytestmark = pytest.mark.filterwarnings("ignore:Of .* rows, calibration_size")  # the detector would like more
@@ -63,6 +69,15 @@ def test_skops_needs_only_our_classes(cls, fitted, digits):
     assert_same(fitted[cls], loaded, digits)
 
 
+@pytest.mark.parametrize("cls", [EncoderClassifier, GraphLabelSpreading])
+def test_skops_files_hold_no_index_of_the_neighbors(cls, fitted, digits, tmp_path):
+    fitted[cls].predict(digits)  # has looked for neighbours
+    skops.io.dump(fitted[cls], tmp_path / "estimator.skops")
+    unknown = skops.io.get_untrusted_types(file=tmp_path / "estimator.skops")
+    assert set(unknown) <= {f"sklatent.{each.__name__}" for each in ESTIMATORS}
+    assert_same(fitted[cls], skops.io.load(tmp_path / "estimator.skops", trusted=unknown), digits)
+
+
 @every_net
 def test_deepcopy_shares_no_weights(cls, fitted, digits):
     twin = copy.deepcopy(fitted[cls])
@@ -100,3 +115,119 @@ def test_pickle_of_an_unfitted_estimator(cls, digits, labels):
         check_is_fitted(loaded)
     fitted = loaded.fit(digits[:100], labels[:100])
     assert all(np.isfinite(values).all() for values in outputs(fitted, digits[:50]))
+
+
+# -- loads beside other threads --------------------------------------------------------------------------------------
+
+
+def test_loads_in_threads_leave_the_draws_of_another_alone(fitted):
+    dumped = [pickle.dumps(each) for each in fitted.values()]
+    torch.manual_seed(0)
+    expected = torch.cat([torch.rand(10) for _ in range(100)])
+    stop, started = threading.Event(), threading.Event()
+
+    def load():
+        for _ in range(50):
+            for each in dumped:
+                pickle.loads(each)
+                started.set()
+                if stop.is_set():
+                    return
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    started.wait()
+    found = []
+    for _ in range(50):
+        torch.manual_seed(0)
+        found.append(torch.cat([torch.rand(10) for _ in range(100)]))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert all(torch.equal(each, expected) for each in found)
+
+
+@every_net
+def test_a_load_waits_for_no_training(cls, fitted):
+    dumped, loaded = pickle.dumps(fitted[cls]), []
+    with training.seeded(0, torch.device("cpu")):
+        thread = threading.Thread(target=lambda: loaded.append(pickle.loads(dumped)))
+        thread.start()
+        thread.join(20)
+        assert loaded
+
+
+class Drawing(torch.nn.Module):
+    """Constants that are no buffers, one of them drawn, and one saved under no name; weights in two places."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        self.inner = torch.nn.Linear(n_in, n_out)
+        self.again = self.inner
+        self.directions = torch.randn(n_out, n_out) / n_out
+        self.register_buffer("ramp", torch.arange(n_out) / n_out, persistent=False)
+
+    def forward(self, x):
+        return self.inner(x) @ self.directions + self.ramp
+
+
+def drawing(input_shape, output_shape, n_code, n_latent):
+    return Drawing(input_shape[0], n_code), Drawing(n_latent, output_shape[0])
+
+
+def test_what_a_user_s_builder_draws_is_there_again(digits):
+    encoder = AutoencoderTransformer(3, architecture=drawing, max_iter=1, random_state=0).fit(digits[:100])
+    before = torch.get_rng_state()
+    loaded = pickle.loads(pickle.dumps(encoder))
+    assert_same(encoder, loaded, digits)
+    assert torch.equal(encoder.encoder_module().encoder.directions, encoder.net_.module_.encoder.directions)
+    assert torch.equal(before, torch.get_rng_state())
+    assert loaded.net_.module_.encoder.again is loaded.net_.module_.encoder.inner
+
+
+# -- files that were changed -----------------------------------------------------------------------------------------
+
+HUGE = {
+    "hidden_layer_sizes": (2**30,),
+    "widths": (2**30, 1),
+    "n_filters": 2**20,
+    "n_components": 2**30,
+}  # widths: of MADE
+
+
+def load_with(estimator, **changes):
+    """Load the state of the estimator, in which the spec, or the weights, are changed."""
+    state = estimator.__getstate__()
+    state.update({name: {**state[name], **change} for name, change in changes.items()})
+    type(estimator).__new__(type(estimator)).__setstate__(state)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there is memory capped")
+@every_net
+@pytest.mark.parametrize("name", HUGE)
+def test_a_file_that_asks_for_a_larger_net_is_refused_before_it_takes_memory(cls, name, fitted):
+    state = fitted[cls].__getstate__()
+    if name not in state["_spec_"]:
+        return
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**29, limit[1]))
+    try:
+        with pytest.raises(ValueError, match=r"The weights '.*' should be .*, but are .*: the file of this \w+ was"):
+            load_with(fitted[cls], _spec_={name: HUGE[name]})
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limit)
+
+
+@every_net
+def test_weights_that_are_missing_nan_or_of_another_shape_are_refused_by_name(cls, fitted):
+    weights = fitted[cls].__getstate__()["_weights_"]
+    name = next(name for name, array in weights.items() if array.dtype == np.float32 and array.size > 1)
+    for wrong in (np.full_like(weights[name], np.nan), weights[name][:-1], weights[name].astype(np.int64)):
+        with pytest.raises(ValueError, match=f"The weights '{name}' .* changed or is of another version"):
+            load_with(fitted[cls], _weights_={name: wrong})
+    with pytest.raises(ValueError, match="The weights 'another' should be none"):
+        load_with(fitted[cls], _weights_={"another": np.zeros(3)})

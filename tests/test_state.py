@@ -15,6 +15,7 @@ import pytest
 import skops.io
 import torch
 from common import ESTIMATORS, NETS, small
+from joblib import Parallel, delayed
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
@@ -236,3 +237,23 @@ def test_fits_in_threads_are_those_in_turn_and_move_nothing():
     assert flags == (
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32
     )  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)
+def test_joblib_s_threads_fit_as_one_does_and_move_nothing(cls):
+    y = np.where(np.arange(200) < 30, np.arange(200) % 2, -1)
+    params = {"encoder": small(AutoencoderTransformer, max_iter=1)} if cls is EncoderClassifier else {}
+
+    def outputs(seed):
+        fitted = small(cls, max_iter=1, random_state=seed, **params).fit(X, y)
+        return fitted.score_samples(X) if hasattr(fitted, "score_samples") else fitted.predict_proba(X)
+
+    flags = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    alone = [outputs(seed) for seed in range(4)]
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    beside = Parallel(n_jobs=4, backend="threading")(delayed(outputs)(seed) for seed in range(4))
+    assert_array_equal(beside, alone)
+    assert torch.equal(before, torch.get_rng_state())
+    assert flags == (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)

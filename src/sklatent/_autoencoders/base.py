@@ -80,7 +80,7 @@ class CoderTransformer(UnsupervisedEstimator):
             ``module.encode(x)`` maps rows in the units of X, (n, n_features), to codes, (n, n_components).
         """
         check_is_fitted(self)
-        module = self._build(self._spec_)
+        module = self._built()
         module.load_state_dict(self._module.state_dict())
         module.decoder, module.corruption = None, corruption
         return module

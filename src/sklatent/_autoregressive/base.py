@@ -107,6 +107,7 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         if not isinstance(n_proposals, Integral) or n_proposals < 1:
             raise ValueError(f"n_proposals={n_proposals!r} must be an integer, 1 or more.")
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", reset=False)
+        X = self._fine(X)
         completed, missing = X.copy(), np.isnan(X)
         self._check_whole(np.where(missing, 0, X))
         rows = missing.any(axis=1)

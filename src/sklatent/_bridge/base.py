@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import training
 from .callbacks import copied
+from .loading import Aside, check_saved
 from .rows import check_image_shape
 from .state import Estimator, Interrupted, warn
 from .training import Phase
@@ -134,7 +135,11 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         X = validate_data(self, X, dtype=DTYPES, order=None, reset=reset)
         if reset:
             self.image_shape_ = check_image_shape(self.image_shape, X.shape[1])
-        return X
+        return X if reset else self._fine(X)
+
+    def _fine(self, X):
+        """X in float64 where its own dtype, to which what scales the rows is cast, would make that 0 or infinite."""
+        return X if X.dtype == np.float64 or fits_float32(self._module) else X.astype(np.float64)
 
     def _validation_rows(self, n, seed):
         """Indices of the rows kept apart for early stopping, none without it."""
@@ -184,12 +189,20 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         if weights is None:
             return
         device = training.resolve_device(self.device, fall_back=True)
-        with training.seeded(0, device):
-            module = self._build(self._spec_)
+        ours = not callable(self._spec_.get("architecture"))  # a user's builder may need values, or keep what it makes
+        module = self._built(meta=ours)
+        check_saved(weights, module, type(self).__name__)
+        if ours:
+            module = self._built()
         # copied: joblib maps arrays read-only
         module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
         self.net_ = training.make_net(module, device, self, self._parts)
         self.net_.module_.eval()
+
+    def _built(self, *, meta=False):
+        """The module as ``fit`` first built it, down to what its builder draws; with ``meta``, without memory."""
+        with Aside(self._spec_["seed"], meta=meta):
+            return self._build(self._spec_)
 
 
 def fill(module, values):
@@ -197,6 +210,13 @@ def fill(module, values):
     tensors = module.state_dict()
     for name, value in values.items():
         tensors[name].copy_(torch.tensor(value))  # as_tensor warns of arrays mapped read-only
+
+
+def fits_float32(module):
+    """Whether no float64 buffer is lost where rows of another dtype are scaled."""
+    info = torch.finfo(torch.float32)
+    sizes = [buffer.abs() for buffer in module.buffers() if buffer.dtype == torch.float64]
+    return all(bool(((size == 0) | ((size >= info.tiny) & (size <= info.max))).all()) for size in sizes)
 
 
 class DensityMethods:

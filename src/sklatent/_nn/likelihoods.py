@@ -249,7 +249,7 @@ class GaussianMixture:
 
     def __init__(self, n_mixtures=5, reg_covar=1e-3):
         self.n_mixtures, self.reg_covar, self.n_params = n_mixtures, reg_covar, 3 * n_mixtures
-        spread = torch.special.ndtri((torch.arange(n_mixtures) + 0.5) / n_mixtures)
+        spread = torch.special.ndtri((torch.arange(n_mixtures, device="cpu") + 0.5) / n_mixtures)
         self.means, self.sd = spread.tolist(), math.sqrt(1 - spread.square().mean())
 
     def _components(self, params):

@@ -197,7 +197,8 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
             self.encoder_ = self._fitted_encoder(encoder, X, seed)
             self.image_shape_ = self.encoder_.image_shape_
             steps = self._plan(known, apart)
-            self._start_net({"augmentation": self.augmentation_, "mixup": self.mixup, "vat": self.vat_}, seed, {})
+            spec = {"augmentation": self.augmentation_, "mixup": self.mixup, "vat": self.vat_, "seed": seed}
+            self._start_net(spec, seed, {})
             if (codes == UNLABELLED).any():
                 self.agreement_ = self._compare(X, self._codes(X), known, seed)
             pressed = self._learn(steps, X, codes, known, apart, seed)

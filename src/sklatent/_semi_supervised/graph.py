@@ -83,7 +83,8 @@ def similarity(distances, rows, width):
     """
     n, k = rows.shape
     weights = np.exp(-np.square(distances / width, dtype=np.float64)).ravel()
-    W = sparse.csr_array((np.maximum(weights, TINY), (np.repeat(np.arange(n), k), rows.ravel())), shape=(n, n))
+    ends = np.repeat(np.arange(n, dtype=np.int32), k), rows.ravel().astype(np.int32)
+    W = sparse.csr_array((np.maximum(weights, TINY), ends), shape=(n, n))  # scipy 1.11 finds no component by int64
     return W.maximum(W.T).tocsr()
 
 
