@@ -80,7 +80,8 @@ class CoderTransformer(UnsupervisedEstimator):
             ``module.encode(x)`` maps rows in the units of X, (n, n_features), to codes, (n, n_components).
         """
         check_is_fitted(self)
-        module = self._built()
+        drawn = callable(self._spec_["architecture"])  # a user's builder may draw constants, which must come back
+        module = self._built() if drawn else self._build(self._spec_)
         module.load_state_dict(self._module.state_dict())
         module.decoder, module.corruption = None, corruption
         return module
