@@ -6,6 +6,8 @@ OLDEST := persistence state label_spreading outlier outlier_pipelines callbacks
 
 .PHONY: test oldest demo lint format clean
 
+# One thread for each of the two processes: on two cores, more get in each other's way.
+test: export OMP_NUM_THREADS = 1
 test: lint
 	$(RUN) -m pytest -n 2
 
