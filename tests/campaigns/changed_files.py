@@ -150,8 +150,8 @@ def an_array_is_another(random, parts):
     filled = np.full_like(array, draw(random, [0, -1, 1e30, np.nan, np.inf]) if array.dtype.kind == "f" else 1)
     changes = [
         array[:0], array[..., :1], np.concatenate([array, array]), array[np.newaxis], array.ravel(), array.T, filled,
-        array.astype(draw(random, ["f8", "f4", "f2", "i8", "u1", "c16", "?", "S8"])), -array if array.dtype != bool else ~array,
         array[::-1],
+        array.astype(draw(random, ["f8", "f4", "f2", "i8", "u1", "c16", "?", "S8"])),
     ]  # fmt: skip
     buffer = io.BytesIO()
     np.save(buffer, draw(random, changes))

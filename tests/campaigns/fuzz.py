@@ -17,7 +17,6 @@ from shared import ESTIMATORS, NETS, TINY, run, small, state
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from sklatent import AutoencoderTransformer, HistogramDensity, MADEDensity, NeighborsDensity, VAETransformer
 
@@ -83,7 +82,7 @@ def cast(X, dtype):
         info = np.iinfo(dtype)
         return np.clip(np.rint(X), max(info.min, -(2**60)), min(info.max, 2**60)).astype(dtype)
     with np.errstate(over="ignore"):
-        return X > 0 if dtype == bool else X.astype(dtype)
+        return X > 0 if dtype.kind == "b" else X.astype(dtype)
 
 
 def laid_out(X, layout):
@@ -253,7 +252,9 @@ class Calls(RuleBasedStateMachine):
                     self._ask(query, rows[0], inside=anew, must=anew)
         elif anew:
             self.own = self.again = None
-            assert not [name for name in vars(self.estimator) if name.endswith("_")], f"a {verb} failed, and is half fit"
+            assert not [name for name in vars(self.estimator) if name.endswith("_")], (
+                f"a {verb} failed, and is half fit"
+            )
         else:
             assert state(self.estimator) == before, f"a {verb} failed, and changed the estimator"
         return done

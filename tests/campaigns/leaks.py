@@ -10,10 +10,10 @@ from shared import ESTIMATORS, TINY, run, small
 
 from sklatent import AutoencoderTransformer
 
-ROWS = np.random.RandomState(0).randint(0, 5, (1000, 50)).astype(float)  # 0.4 MB: two are seen
-Y = np.where(np.arange(1000) < 60, np.arange(1000) % 2, -1)
+ROWS = np.random.RandomState(0).randint(0, 5, (2000, 6)).astype(float)  # 0.1 MB
+Y = np.where(np.arange(2000) < 60, np.arange(2000) % 2, -1)
 WARM_UP = 10  # fits, after which pools of memory and of threads are there
-MEGABYTES = 0.2  # that a fit may leave on average: half of the rows
+MEGABYTES = 0.05  # that a fit may leave on average: half of the rows
 
 
 def held():
@@ -40,7 +40,7 @@ def main(n):
     found = []
     for cls in ESTIMATORS:
         params = {"encoder": small(AutoencoderTransformer, **TINY)} if cls.__name__ == "EncoderClassifier" else {}
-        estimator = small(cls, **TINY, n_blocks=1, n_layers=1, **params)
+        estimator = small(cls, **TINY, n_blocks=1, n_layers=1, n_rounds=1, batch_size=500, **params)
         words = leak(lambda estimator=estimator: estimator.fit(ROWS, Y).__getstate__(), n)
         found += [f"{cls.__name__}: {words}"] if words else []
     return n * len(ESTIMATORS), found
