@@ -84,7 +84,7 @@ def in_the_library(*_):
 @pytest.mark.parametrize(
     ("load", "words"),
     [
-        (lambda *_: os.kill(os.getpid(), signal.SIGSEGV), "dies by SIGSEGV"),
+        (lambda *_: os.kill(os.getpid(), signal.SIGKILL), "dies by SIGKILL"),
         (lambda *_: time.sleep(9), "takes more than 1 seconds"),
         (in_the_library, "takes 10 times the file and 500 MB"),
         (lambda *_: os.system("true"), "runs what is not to be trusted"),
@@ -103,19 +103,19 @@ def test_changed_files_find(load, words, monkeypatch):
 def test_a_change_reaches_the_reader(change):
     kind = changed_files.SKOPS
     data = skops.io.dumps(small(AutoencoderTransformer, max_iter=1).fit(X))
-    for seed in range(5):
-        parts = kind.unpack(data)
+    parts, n_changed = kind.unpack(data), []
+    for seed in range(10):
         changed = kind.unpack(kind.pack(change(np.random.RandomState(seed), parts)))
-        assert changed.keys() == parts.keys()
-        assert sum(changed[name] != parts[name] for name in parts) <= 2
-    assert changed != parts
+        n_changed.append(sum(changed[name] != part for name, part in parts.items()))
+    assert max(n_changed) in (1, 2)
+    assert n_changed.count(0) < 5
 
 
 # -- signals -----------------------------------------------------------------------------------------------------------
 
 
 def long_fit(estimator):
-    estimator.set_params(max_iter=10**5).fit(X)
+    estimator.set_params(max_iter=10**5).fit(signals.X)
 
 
 def fit_that_swallows(estimator):
@@ -141,7 +141,7 @@ def fit_that_leaves_half(estimator):
     try:
         long_fit(estimator)
     finally:
-        del estimator.net_, estimator.n_features_in_
+        del estimator.net_
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,7 @@ def fit_that_leaves_half(estimator):
         (fit_that_swallows, False, "swallowed, and None came"),
         (fit_that_fails, False, "swallowed, and IndexError"),
         (fit_that_leaves_a_handler, False, "the handler of signals is another"),
+        (fit_that_leaves_half, False, "what it kept fails: AttributeError"),
         (long_fit, True, "what was fitted changed"),
         (long_fit, False, None),
     ],
@@ -158,7 +159,7 @@ def fit_that_leaves_half(estimator):
 def test_signals_find(call, goes_on, words):
     handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGALRM)]
     try:
-        pressed, found = signals.wrong(lambda: small(AutoencoderTransformer).fit(X), call, goes_on, 0.1)
+        pressed, found = signals.wrong(lambda: small(AutoencoderTransformer).fit(signals.X), call, goes_on, 0.1)
     finally:
         for each, handler in zip((signal.SIGINT, signal.SIGALRM), handlers, strict=True):
             signal.signal(each, handler)

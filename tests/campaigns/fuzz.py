@@ -252,9 +252,8 @@ class Calls(RuleBasedStateMachine):
                     self._ask(query, rows[0], inside=anew, must=anew)
         elif anew:
             self.own = self.again = None
-            assert not [name for name in vars(self.estimator) if name.endswith("_")], (
-                f"a {verb} failed, and is half fit"
-            )
+            left = [name for name in vars(self.estimator) if name.endswith("_")]
+            assert not left, f"a {verb} failed, and left {left}"
         else:
             assert state(self.estimator) == before, f"a {verb} failed, and changed the estimator"
         return done

@@ -78,4 +78,4 @@ def main(n):
 
 
 if __name__ == "__main__":
-    run(main, 100)
+    run(main, 200)

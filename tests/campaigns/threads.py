@@ -110,14 +110,13 @@ def fit_in_processes(method):
 def processes(method):
     """What is wrong with fits in other processes, in words or None."""
     code = AFTER_A_FIT.format(path=sys.path, method=method)
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "2",
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "PYTHONWARNINGS": "ignore",
-    }
+    ours = {"OMP_NUM_THREADS": "2", "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "ignore"}
     child = subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        env={**os.environ, **ours},
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         _, errors = child.communicate(timeout=SECONDS)
