@@ -1,10 +1,10 @@
-# make test, make demo: each works alone from a fresh clone, with Python >= 3.11 and pip.
+# make test, make demo, make campaigns: each works alone from a fresh clone, with Python >= 3.11 and pip.
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 OLDEST := persistence state label_spreading outlier outlier_pipelines callbacks
 
-.PHONY: test oldest demo lint format clean
+.PHONY: test oldest campaigns demo lint format clean
 
 # One thread for each of the two processes: on two cores, more get in each other's way.
 test: export OMP_NUM_THREADS = 1
@@ -14,6 +14,10 @@ test: lint
 # The oldest versions that pyproject.toml allows, for what all estimators do: fit, score, pickle, graph, detector.
 oldest: $(VENV)-oldest/ready
 	$(VENV)-oldest/bin/python -m pytest -n 2 $(addprefix tests/test_,$(addsuffix .py,$(OLDEST)))
+
+# What breaks things on purpose, for about half an hour; writes the table of docs/reliability.md.
+campaigns: $(VENV)/ready
+	$(RUN) tests/campaigns
 
 demo: $(VENV)/ready
 	$(RUN) examples/plot_low_label_digits.py
