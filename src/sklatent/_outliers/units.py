@@ -22,7 +22,8 @@ from numbers import Integral
 import numpy as np
 from scipy import sparse
 from sklearn.utils import _safe_indexing, gen_batches
-from sklearn.utils.validation import _num_samples, column_or_1d
+from sklearn.utils._missing import is_pandas_na
+from sklearn.utils.validation import _num_samples
 
 CHUNK = 2**18  # values that are hashed at once: the passes over them stay in the cache
 
@@ -67,10 +68,12 @@ def _words(values, columns):
 
 def group_keys(groups, n):
     """The same for the labels of given groups, the same in every batch."""
-    groups = column_or_1d(groups)
-    if len(groups) != n:
-        raise ValueError(f"groups has {len(groups)} labels, but X has {n} rows. Pass one label for each row of X.")
-    missing = np.array([label is None or label != label for label in groups])
+    groups = np.asarray(groups)
+    if groups.shape != (n,):
+        raise ValueError(f"groups has shape {groups.shape}, but X has {n} rows. Pass one label for each row of X.")
+    missing = groups != groups
+    if groups.dtype == object:
+        missing = np.array([label is None or is_pandas_na(label) or label != label for label in groups])
     if missing.any():
         raise ValueError(
             f"groups is missing (NaN or None) for {missing.sum()} of {n} rows, the first of them row "
