@@ -12,8 +12,8 @@ ranks among relatives: of a group with half of the rows, a new row has p near 1/
   different ones, and exact; with none it is the plain one. If equal rows were drawn independently, it is never
   below the plain one, (1 + n q) / (n + 1), as m <= n, and so is valid where no density learns (``recalibrate``).
 - In ``fit`` the rows with the fewest copies are kept apart: a new row that equals none in ``fit`` is exchangeable with
-  those that have no copy there, and one that equals some, as a blank one may, finds that the density knows it.
-  Were all blank rows kept apart, the density would take each new one for an outlier.
+  those that have no copy there, and one that equals some, as a blank one may, finds that the density knows it. Were
+  a row with half of all copies kept apart, p would say little more than which side of that one's score a row is on.
 """
 
 import hashlib
@@ -136,16 +136,17 @@ class Units:
         return Units(stacked(X, self.X), np.concatenate([keys, self.keys]), self.given)
 
     def shuffled(self, rng, *, one_each):
-        """In random order, the rows of a unit together, or one drawn of each."""
+        """All rows in random order, or one drawn of each."""
         order = rng.permutation(len(self.keys))
         if one_each:
             order = rng.permutation(order[np.unique(self.index[order], return_index=True)[1]])
-        elif len(self) < len(order):
-            order = order[np.argsort(rng.permutation(len(self))[self.index[order]], kind="stable")]
         return Units(_safe_indexing(self.X, order), self.keys[order], self.given)
 
     def halves(self):
-        """The first half of the units and the rest; a single one is both."""
+        """The half of the units that appear first, of shuffled ones more of those with many copies, and the rest.
+
+        A single one is both.
+        """
         first = np.arange(len(self)) < max(1, len(self) // 2)
         return self.take(first), self.take(~first if len(self) > 1 else first)
 
