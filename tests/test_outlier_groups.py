@@ -294,6 +294,8 @@ def test_keys_are_of_values_whatever_holds_them(tmp_path):
     frame = pd.DataFrame(whole).assign(word=np.where(whole[:, 0] > 1, "up", "down"))
     assert len(np.unique(row_keys(frame))) == len(np.unique(keys))
     assert len(np.unique(row_keys(frame.assign(word=np.arange(3000).astype(str))))) == 3000
+    cells = pd.DataFrame({"any": [[1], [1], {"a": 2}, None, "x", "x"], "kind": pd.Categorical(list("aabbcc"))})
+    assert len(np.unique(row_keys(cells))) == 4
 
 
 def test_rows_that_nearly_agree_have_different_keys():

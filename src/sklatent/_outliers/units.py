@@ -45,6 +45,7 @@ def row_keys(X):
         if not all(getattr(kind, "kind", "O") in "biuf" for kind in X.dtypes):
             import pandas as pd
 
+            X = X.apply(lambda column: column.map(repr) if column.dtype == object else column)  # cells may be lists
             return pd.util.hash_pandas_object(X, index=False).to_numpy(dtype=np.uint64)
         X = X.to_numpy(dtype=np.float64, na_value=np.nan)
     columns = _mixed(np.arange(X.shape[1], dtype=np.uint64))
