@@ -1,7 +1,9 @@
 """What a score needs is found behind the steps of a Pipeline, or the detector says what is lost; files of detectors."""
 
+import io
 import pickle
 import warnings
+import zipfile
 
 import joblib
 import numpy as np
@@ -162,3 +164,13 @@ def test_files_name_this_library_s_classes_alone_and_score_the_same(method, tmp_
             assert_array_equal(other.p_values(NEW), detector.p_values(NEW))
             assert_array_equal(other.recalibrate(X[:400]).p_values(X), detector.recalibrate(X[:400]).p_values(X))
             detector.fit(X[:n])
+
+
+def test_a_file_holds_the_rows_of_the_default_pool_once_for_each_member_and_no_tree():
+    """All, four fifths and half of the rows that are trained on, four fifths of those of fit."""
+    wide = np.random.RandomState(0).normal(size=(2000, 50))
+    detector = DensityOutlierDetector(random_state=0).fit(wide)
+    schema = zipfile.ZipFile(io.BytesIO(skops.io.dumps(detector))).read("schema.json").decode()
+    assert "NeighborsDensity" in schema
+    assert not any(tree in schema for tree in ("KDTree", "BallTree", "NearestNeighbors"))
+    assert 1.84 < len(pickle.dumps(detector)) / wide.nbytes < 2

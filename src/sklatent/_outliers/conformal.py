@@ -8,22 +8,41 @@ TAIL = 0.1  # share of the reference rows, the strangest, whose mean excess is t
 TINY = 1e-9  # of the size of the scores: the least scale
 
 
-def p_values(scores, calibration, *, apart=True):
-    """Share of the rows at least as strange, the row itself counted: (1 + #{calibration <= score}) / (n + 1).
+def _share(counts, n, m):
+    if m is None:
+        return np.maximum(counts, 1) / n
+    return (1 + m * counts / n) / (m + 1)
 
-    ``calibration`` is sorted. If the score is exchangeable with those of the n calibration rows, P(p <= a) <= a for
-    every a (V. Vovk, A. Gammerman, G. Shafer, "Algorithmic learning in a random world", 2005). ``apart=False`` is
-    for rows that are themselves among the n: they are counted already, and none has less than 1 / n.
+
+def p_values(scores, calibration, m):
+    """Share of the rows at least as strange, the row itself counted: (1 + m q) / (m + 1), q = #{c <= score} / n.
+
+    ``calibration``, sorted, holds n scores, of m rows that differ: see ``units``. Where m = n, that is the rank of the
+    row among n + 1. If its score is exchangeable with the others, P(p <= a) <= a for every a (V. Vovk, A. Gammerman,
+    G. Shafer, "Algorithmic learning in a random world", 2005). A tie counts against the row as a whole, not by a coin:
+    then the chance is less, and a row has one p-value. ``m=None`` is for rows that are themselves among the n: they
+    are counted already, and none has less than 1 / n.
     """
-    counts = np.searchsorted(calibration, scores, side="right")
-    return (1 + counts) / (len(calibration) + 1) if apart else np.maximum(counts, 1) / len(calibration)
+    return _share(np.searchsorted(calibration, scores, side="right"), len(calibration), m)
 
 
-def threshold(calibration, level, *, apart=True):
+def threshold(calibration, level, m):
     """The number below which lie exactly the scores with a p-value of at most ``level``; -inf if none can."""
     n = len(calibration)
-    k = np.count_nonzero(np.arange(1, n + 1) / (n + 1 if apart else n) <= level)
-    return calibration[k - 1 if apart else k] if k else -np.inf
+    first = 1 if m is None else 0
+    k = np.count_nonzero(_share(np.arange(first, n + first), n, m) <= level)
+    return calibration[k - 1 + first] if k else -np.inf
+
+
+def excess(scores, threshold, calibration):
+    """The scores less the threshold, as finite numbers or -inf, and negative exactly where below it."""
+    if threshold == -np.inf:  # then none is below, and what would be infinitely above is measured from another
+        finite = calibration[np.isfinite(calibration)]
+        threshold = finite[0] if len(finite) else 0.0
+        scores = np.maximum(scores, threshold)
+    with np.errstate(invalid="ignore", over="ignore"):
+        above = np.where(scores == threshold, 0.0, scores - threshold)  # both may be infinite
+    return np.minimum(above, np.finfo(np.float64).max)
 
 
 def rows_needed(level):
@@ -31,7 +50,7 @@ def rows_needed(level):
     return int(np.ceil(1 / level - 1e-9)) - 1
 
 
-def check_enough(n, n_calibrating, level):
+def check_enough(n, n_calibrating, level, names="rows"):
     """Raise if of n rows too few calibrate for a p-value of ``level``: all, or half if a score learns from the rest."""
     n_needed = rows_needed(level)
     if n_calibrating < n_needed:
@@ -39,9 +58,27 @@ def check_enough(n, n_calibrating, level):
         if n_calibrating < n:
             others, n_all = ", as the other half ranks the estimators or teaches the score", max(2, 2 * n_needed - 1)
         raise ValueError(
-            f"{n_calibrating} of {n} rows calibrate{others}, but a p-value of {level:g} takes {n_needed}. Pass {n_all} "
-            "rows or more, or raise contamination."
+            f"{n_calibrating} of {n} {names} calibrate{others}, but a p-value of {level:g} takes {n_needed}. Pass "
+            f"{n_all} {names} or more, or raise contamination.{independent(names)}"
         )
+
+
+def too_few(units, size, n_fitted, n_calibrating, n_needed):
+    """What to warn of if ``fit`` can keep too few units apart."""
+    n, m, names = len(units.keys), len(units), units.names
+    kinds = {"rows": "", "groups": f" in {m} groups", "different rows": f", {m} of them different"}[names]
+    return (
+        f"Of {n} rows{kinds}, calibration_size={size} leaves {n_fitted} to fit on and {n_calibrating} to calibrate on, "
+        f"but {n_needed} are needed. p-values are now ranks among the rows of fit, and not valid. Pass more {names} or "
+        f"another calibration_size; None does the same without this warning.{independent(names)}"
+    )
+
+
+def independent(names):
+    """What helps a table of few categories."""
+    if names != "different rows":
+        return ""
+    return " If equal rows were drawn independently, pass groups=np.arange(len(X)): then each counts."
 
 
 class _Ranks(Estimator):

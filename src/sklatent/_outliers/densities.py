@@ -54,6 +54,14 @@ def check_density(name, estimator, needs=()):
             raise TypeError(f"{name} must be an estimator with {method}, which {kind} has not.")
 
 
+def goes_on(detector):
+    """Whether all that is not frozen has ``partial_fit``, clones of it as backgrounds too."""
+    densities = [member for _, member in named(detector.estimator)]
+    clones = [thawed(density) for density in densities] if detector.method == "ratio" else []
+    densities += clones if detector.background is None else [detector.background]
+    return all(isinstance(density, FrozenEstimator) or hasattr(density, "partial_fit") for density in densities)
+
+
 def seeded(estimator, rng):
     """A clone, and, if there is an ``rng``, with a seed wherever it has none."""
     twin = clone(estimator)

@@ -5,28 +5,21 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import _safe_indexing, check_array
+from sklearn.utils import check_array
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition, available_if
-from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._bridge.base import fresh_seed
 from .._bridge.state import Estimator, all_or_nothing, warn
 from .codelength import COMPRESSORS, _CodeLength
-from .conformal import check_enough, p_values, rows_needed, threshold
-from .densities import check_density, corrupted, image_shape, leaving_one_out, named, seeded, thawed, train, unwrap
-from .scores import SCORES, AvailableIfSplit, halves, make_score, stacked
+from .conformal import check_enough, excess, p_values, rows_needed, threshold, too_few
+from .densities import corrupted, goes_on, image_shape, leaving_one_out, named, seeded, thawed, train, unwrap
+from .scores import SCORES, AvailableIfSplit, check_method, make_score
+from .units import Units
 
 FALSE_ALARM_RATE = 0.05  # of contamination="auto"
 FINEST_LEVEL = 0.01  # that p-values must be able to reach, for the rows kept apart to be enough
-
-
-def _goes_on(detector):
-    """Whether all that is not frozen has ``partial_fit``, clones of it as backgrounds too."""
-    densities = [member for _, member in named(detector.estimator)]
-    clones = [thawed(density) for density in densities] if detector.method == "ratio" else []
-    densities += clones if detector.background is None else [detector.background]
-    return all(isinstance(density, FrozenEstimator) or hasattr(density, "partial_fit") for density in densities)
 
 
 class DensityOutlierDetector(OutlierMixin, _BaseComposition, Estimator):
@@ -59,8 +52,8 @@ default="auto"
         their columns, for the mean of both. A callable maps a uint8 array of shape (n_features,) to bytes, or to
         nats. None is the mean of bz2 and zlib; in ``"statistics"`` for images only.
     calibration_size : float, int or None, default=0.2
-        Share (or number) of the rows of ``fit`` that are kept apart. None keeps none: see Notes. All rows calibrate
-        if the estimators are frozen and nothing else is to be fitted.
+        Share (or number) of the rows, or groups, of ``fit`` that are kept apart. None keeps none: see Notes. All
+        calibrate if the estimators are frozen and nothing else is to be fitted.
     random_state : int, RandomState instance or None, default=None
         Of the split, of the background's rows, and of every estimator whose own is None.
 
@@ -95,10 +88,18 @@ default="auto"
     among these: they order new rows as well, but are too small, as a density fits the rows best that it has seen; in
     ``fit_predict`` the share of outliers is then ``contamination``. Outliers among the rows of ``fit`` cost power.
 
+    Copies of a row are never on both sides, and count as one where rows are counted: so p-values hold for new rows
+    that equal none in ``fit``. Those with the fewest copies calibrate. If equal rows were drawn independently, as in a
+    table of few categories, ``groups=np.arange(len(X))`` has more power. With ``groups`` whole groups are kept apart,
+    and one row drawn of each calibrates: p-values hold for a new row of a new group, and 99 groups must calibrate.
+
+    A file of a fitted detector holds rows that can be read, if the densities do: by default 1.8 times the values of X
+    (scaled, which can be undone), or if rows of a stream wait. Do not hand on what is private.
+
     References
     ----------
-    V. Vovk, A. Gammerman, G. Shafer, "Algorithmic learning in a random world", 2005. Those of the methods are in the
-    user guide.
+    V. Vovk, A. Gammerman, G. Shafer, "Algorithmic learning in a random world", 2005. R. Dunn, L. Wasserman, A. Ramdas,
+    "Distribution-free prediction sets for two-layer hierarchical models", 2022 (groups).
 
     Examples
     --------
@@ -136,9 +137,8 @@ default="auto"
         ----------
         deep : bool, default=True
         """
-        return (
-            self._get_params("estimator", deep=deep) if isinstance(self.estimator, list) else super().get_params(deep)
-        )
+        plain = not isinstance(self.estimator, list)
+        return super().get_params(deep) if plain else self._get_params("estimator", deep=deep)
 
     def set_params(self, **params):
         """Set parameters; of a list of estimators also ``name=estimator`` and ``name__parameter=value``.
@@ -151,7 +151,7 @@ default="auto"
 
     # -- fit -----------------------------------------------------------------------------------------------
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, groups=None):
         """Fit the densities on part of the rows, and calibrate on the rest.
 
         Parameters
@@ -160,6 +160,8 @@ default="auto"
             Passed on to the estimators as it is.
         y : None
             Ignored.
+        groups : array-like of shape (n_samples,), default=None
+            Labels of what was drawn as one, such as a patient's or a machine's rows: see Notes. None: equal rows.
 
         Returns
         -------
@@ -168,93 +170,86 @@ default="auto"
         Raises
         ------
         ValueError
-            If a parameter is not valid or not used, a score is NaN or inf (-inf is the strangest there is), or all
-            estimators are frozen and too few rows calibrate. TypeError if one lacks a method that ``method`` needs.
+            If a parameter is not valid or not used, a score is NaN or inf (-inf is the strangest), there is one group,
+            or all estimators are frozen and too few rows calibrate. TypeError if one lacks what ``method`` needs.
         """
-        return self._fit(X, "fit", anew=True)
+        return self._fit(X, groups, "fit", anew=True)
 
-    @available_if(_goes_on)
-    def partial_fit(self, X, y=None):
+    @available_if(goes_on)
+    def partial_fit(self, X, y=None, groups=None):
         """Train the densities further, on part of the rows; the rest waits until it is enough to calibrate anew.
 
         Until then p-values are ranks among the rows that calibrated before. If none have, as always with
-        ``calibration_size=None`` unless ``recalibrate`` was called, they are ranks among the rows just trained on.
+        ``calibration_size=None`` unless ``recalibrate`` was called, they are ranks among the rows just trained on. A
+        row or group that comes back is on the side that it was on in ``partial_fit`` before, as its hash decides; so
+        ``calibration_size`` is what is kept of a batch on average.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         y : None
             Ignored.
+        groups : array-like of shape (n_samples,), default=None
+            As in ``fit``, but one alone will do.
 
         Returns
         -------
         self : object
         """
-        return self._fit(X, "partial_fit", anew="_score_" not in vars(self))
+        return self._fit(X, groups, "partial_fit", anew="_score_" not in vars(self))
 
-    def _fit(self, X, verb, *, anew):
+    def _fit(self, X, groups, verb, *, anew):
         """``verb`` is that of the densities."""
         with all_or_nothing(self, anew=anew):
             self._validate_params()
             X = self._check_rows(X, reset=anew)
             if anew:
                 self._begin()
-            rows, apart = self._split(X, waits=verb == "partial_fit")
-            self._train(rows, verb)
-            if apart is not None:
+            units = Units.of(X, groups)
+            if units.given and len(units) == 1 and verb == "fit":
+                raise ValueError("groups is one group only: some must be kept apart from others. Pass more, or None.")
+            rows, apart = self._split(units, waits=verb == "partial_fit")
+            if rows:
+                self._train(rows.X, verb)
+            if apart:
                 return self._calibrate(apart, apart=True)
-            return self._calibrate(rows, apart=False) if anew or not self.calibrated_ else self
+            return self._calibrate(rows, apart=False) if anew or (rows and not self.calibrated_) else self
 
     def _begin(self):
         """The method, clones of the densities that it takes, and its code length."""
-        members, background = named(self.estimator), self.background
+        members, background, codec = named(self.estimator), self.background, self.codelength
         if isinstance(self.estimator, list):
             self._validate_names([name for name, _ in members])
         shaped = any(getattr(unwrap(member)[1], "image_shape", None) is not None for _, member in members)
         self.method_ = self.method if self.method != "auto" else "statistics" if shaped else "log_likelihood"
-        score = SCORES[self.method_]
-        for name in ("background", "codelength"):
-            if getattr(self, name) is not None and name not in score.takes:
-                raise ValueError(f"method={self.method_!r} takes no {name}; pass {name}=None, or another method.")
-        for name, member in members:
-            check_density(name, member, score.needs)
-        if background is not None:
-            check_density("background", background)
+        check_method(self.method_, members, background, codec)
         self._seed_, self._n_trained_, self._waiting_ = fresh_seed(self.random_state), 0, None
         rng = None if self.random_state is None else np.random.RandomState(self._seed_)
         self.estimators_, self.backgrounds_ = [seeded(member, rng) for _, member in members], []
-        if "background" in score.takes:
+        if "background" in SCORES[self.method_].takes:
             models = [thawed(member) if background is None else background for _, member in members]
             self.backgrounds_ = [seeded(model, rng) for model in models]
-        codec = self.codelength
-        if codec is None and "codelength" in score.takes and (shaped or self.method_ == "complexity"):
+        if codec is None and "codelength" in SCORES[self.method_].takes and (shaped or self.method_ == "complexity"):
             codec = ("bz2", "zlib")  # each has its own blind spots
         self._codelength_ = None if codec is None else _CodeLength(codec)
 
-    def _split(self, X, *, waits):
-        """The rows to train on, and those that calibrate, or None: if one ``waits``, too few are kept for later."""
+    def _split(self, units, *, waits):
+        """The units to train on, and those that calibrate, or None: if one ``waits``, too few are kept for later."""
         frozen = all(isinstance(density, FrozenEstimator) for density in (*self.estimators_, *self.backgrounds_))
-        if frozen and (self._codelength_ is None or getattr(X, "dtype", None) == np.uint8):
-            return X, X  # nothing is learned from the rows
-        n, size = _num_samples(X), self.calibration_size
-        if size is None:
-            return X, None
-        n_apart = min(n, size if isinstance(size, Integral) else int(np.ceil(size * n)))
-        order = np.random.RandomState(self._seed_ + self._n_trained_).permutation(n)
-        rows, apart = (_safe_indexing(X, np.sort(part)) for part in (order[n_apart:], order[:n_apart]))
-        apart = stacked(self._waiting_, apart)
-        n_calibrating, n_needed = self._n_calibrating(_num_samples(apart)), rows_needed(min(self._level, FINEST_LEVEL))
-        if n_apart < n and n_calibrating >= n_needed:
+        if frozen and (self._codelength_ is None or getattr(units.X, "dtype", None) == np.uint8):
+            return units, units  # nothing is learned from the rows
+        if (size := self.calibration_size) is None:
+            return units, None
+        rows, apart = units.split(size, self._seed_, None if waits else self._n_trained_)
+        apart, trained = apart.after(self._waiting_), bool(rows) or self._n_trained_ > 0
+        n_calibrating, n_needed = self._n_calibrating(len(apart)), rows_needed(min(self._level, FINEST_LEVEL))
+        if trained and n_calibrating >= n_needed:
             return rows, apart
         if self._n_trained_ == 0:
-            warn(
-                f"Of {n} rows, calibration_size={size} leaves {n - n_apart} to fit on and {n_calibrating} to "
-                f"calibrate on, but {n_needed} are needed. p-values are now ranks among the rows of fit, and not "
-                "valid. Pass more rows or another calibration_size; None does the same without this warning."
-            )
-        if n_apart == n or not waits:
-            return X, None
-        self._waiting_ = apart
+            warn(too_few(units, size, len(rows), n_calibrating, n_needed))
+        if not (waits and trained):
+            return units, None
+        self._waiting_ = apart.X, apart.keys
         return rows, None
 
     def _train(self, X, verb):
@@ -276,40 +271,42 @@ default="auto"
     def _n_calibrating(self, n):
         """Of n rows kept apart, those that are left where the score learns from the others."""
         learns = len(self.estimators_) > 1 or SCORES[self.method_].learns
-        return n - max(1, n // 2) if learns else n
+        return max(0, n - max(1, n // 2)) if learns else n
 
-    def _calibrate(self, X, *, apart):
-        """Fit the score, and rank X by it; ``apart`` says whether the densities have never seen X."""
-        n = _num_samples(X)
+    def _calibrate(self, units, *, apart):
+        """Fit the score, and rank the rows by it; ``apart`` says whether the densities have never seen them."""
         if apart:
-            check_enough(n, self._n_calibrating(n), self._level)
+            check_enough(len(units), self._n_calibrating(len(units)), self._level, units.names)
         seen = (self.estimators_, self.backgrounds_)
         densities, backgrounds = seen if apart else ([leaving_one_out(density) for density in some] for some in seen)
         score = make_score(self.method_, densities, backgrounds, self._codelength_, self._seed_)
+        if (one_each := apart and units.given) or score.learns:
+            units = units.shuffled(np.random.RandomState(self._seed_), one_each=one_each)
         if score.learns:
-            X = _safe_indexing(X, np.random.RandomState(self._seed_).permutation(n))
-            reference, X = halves(X) if apart else (X, X)
-            score.fit(reference)
-        scores = np.sort(score.score_samples(X))
-        offset = float(threshold(scores, self._level, apart=apart))
-        self._score_, self.calibrated_, self.calibration_scores_, self.offset_ = score, apart, scores, offset
+            reference, units = units.halves() if apart else (units, units)
+            score.fit(reference.X)
+        scores, n_different = np.sort(score.score_samples(units.X)), len(units) if apart else None
+        self._score_, self.calibrated_, self.calibration_scores_, self._n_different_ = score, apart, scores, n_different
+        self.offset_ = float(threshold(scores, self._level, n_different))
         self._waiting_ = None if apart else self._waiting_
         return self
 
-    def recalibrate(self, X):
+    def recalibrate(self, X, groups=None):
         """Replace the calibration by one on new normal rows; the densities stay as they are.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows that no density was fitted on, as many as a p-value of ``contamination`` takes.
+        groups : array-like of shape (n_samples,), default=None
+            As in ``fit``; those of its groups should not be among these.
 
         Returns
         -------
         self : object
         """
         check_is_fitted(self)
-        return self._calibrate(self._check_rows(X), apart=True)
+        return self._calibrate(Units.of(self._check_rows(X), groups), apart=True)
 
     # -- scores --------------------------------------------------------------------------------------------
 
@@ -352,6 +349,9 @@ default="auto"
     def p_values(self, X):
         """Share of the calibration rows that are at least as strange: (1 + #{scores <= its own}) / (n_calibration + 1).
 
+        Ties count in full, so that p-values are too large rather than too small where scores tie. Of rows with copies,
+        m of them different, it is (1 + m q) / (m + 1), q the share of those whose scores are no higher.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
@@ -361,10 +361,13 @@ default="auto"
         p : ndarray of shape (n_samples,), float64
             ``predict`` gives -1 where this is at most ``contamination``.
         """
-        return p_values(self.score_samples(X), self.calibration_scores_, apart=self.calibrated_)
+        return p_values(self.score_samples(X), self.calibration_scores_, self._n_different_)
 
     def decision_function(self, X):
-        """``score_samples`` less ``offset_``: negative for outliers.
+        """``score_samples`` less ``offset_``: negative for outliers; finite, or -inf.
+
+        If ``offset_`` is -inf, no row is an outlier, and it is the score less the lowest finite one that calibrated,
+        0 at least.
 
         Parameters
         ----------
@@ -374,9 +377,7 @@ default="auto"
         -------
         decision : ndarray of shape (n_samples,), float64
         """
-        scores = self.score_samples(X)
-        with np.errstate(invalid="ignore"):
-            return np.where(scores == self.offset_, 0.0, scores - self.offset_)  # both may be -inf
+        return excess(self.score_samples(X), self.offset_, self.calibration_scores_)
 
     def predict(self, X):
         """1 for rows taken for normal, -1 for outliers.

@@ -8,13 +8,12 @@ from copy import copy
 from itertools import zip_longest
 
 import numpy as np
-from scipy import sparse
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from .._bridge.state import Estimator, warn
 from .conformal import _Ranks
-from .densities import _Mixture, ask, no_features, unwrap
+from .densities import _Mixture, ask, check_density, no_features, unwrap
 
 
 def check_scores(estimator, X):
@@ -33,17 +32,6 @@ def halves(X):
     """The first half of the rows and the rest; a single row is both."""
     middle = _num_samples(X) // 2
     return _safe_indexing(X, slice(max(1, middle))), _safe_indexing(X, slice(middle, None))
-
-
-def stacked(above, below):
-    """The rows of both, of one kind: frames, sparse or dense arrays. ``above`` may be None."""
-    if above is None:
-        return below
-    if hasattr(below, "iloc"):
-        import pandas as pd
-
-        return pd.concat([above, below])
-    return sparse.vstack([above, below], format="csr") if sparse.issparse(below) else np.concatenate([above, below])
 
 
 def finite_mean(parts):
@@ -248,6 +236,18 @@ SCORES = {
     "log_likelihood": _LogLikelihood, "ratio": _Ratio, "complexity": _Complexity, "typicality": _Typicality,
     "regret": _Regret, "fisher": _Fisher, "statistics": _Statistics,
 }  # fmt: skip
+
+
+def check_method(method, members, background, codelength):
+    """Raise if the densities lack what the method needs, or something is passed that it takes no notice of."""
+    takes = SCORES[method].takes
+    for name, value in (("background", background), ("codelength", codelength)):
+        if value is not None and name not in takes:
+            raise ValueError(f"method={method!r} takes no {name}; pass {name}=None, or another method.")
+    for name, member in members:
+        check_density(name, member, SCORES[method].needs)
+    if background is not None:
+        check_density("background", background)
 
 
 def make_score(method, densities, backgrounds, codelength, random_state):
