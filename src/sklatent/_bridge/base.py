@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from . import training
 from .callbacks import copied
 from .loading import Aside, check_saved
-from .rows import check_image_shape
+from .rows import check_image_shape, detached, tell_of_rounding
 from .state import Estimator, Interrupted, warn
 from .training import Phase
 
@@ -132,9 +132,10 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         super()._validate_params()
 
     def _check_rows(self, X, *, reset=False):
-        X = validate_data(self, X, dtype=DTYPES, order=None, reset=reset)
+        given, X = X, validate_data(self, detached(X), dtype=DTYPES, order=None, reset=reset)
         if reset:
             self.image_shape_ = check_image_shape(self.image_shape, X.shape[1])
+            tell_of_rounding(X, given, getattr(self, "feature_names_in_", None))
         return X if reset else self._fine(X)
 
     def _fine(self, X):

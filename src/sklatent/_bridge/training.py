@@ -6,6 +6,7 @@ costs time on small nets: rows are fetched a batch at a time, and the loss is re
 
 import contextlib
 import math
+import os
 import threading
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler
 from skorch.helper import predefined_split
+from threadpoolctl import threadpool_limits
 
 from .batches import Batches, Rows
 from .callbacks import Keyboard, Progress, StopTraining, WarmUpCosine, named
@@ -44,6 +46,17 @@ def place(module, device):
 
 
 _one_at_a_time = threading.RLock()  # torch has one generator for all threads
+
+
+def _after_fork():
+    """None of the parent's threads is in the child, which would wait for ever: for OpenMP's, or for one that trains."""
+    global _one_at_a_time
+    _one_at_a_time = threading.RLock()
+    threadpool_limits(1, "openmp")  # torch's, and scikit-learn's, at whose mixtures a MADE starts
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextlib.contextmanager
