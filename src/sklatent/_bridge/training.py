@@ -137,10 +137,12 @@ class RowNet(NeuralNet):
         return {"loss": self.criterion_(losses, None), "y_pred": losses}
 
     def notify(self, method_name, **cb_kwargs):
+        keyboard = getattr(self, "keyboard_", None) or Keyboard()  # there is none where a user trains the net
         try:
-            super().notify(method_name, **cb_kwargs)
+            with keyboard.waits():
+                super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as stop:
-            if self.keyboard_.pressed:
+            if keyboard.pressed:
                 raise
             raise StopTraining from stop
 
