@@ -79,7 +79,8 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
         self, n_components=None, *, image_shape=None, architecture="auto", hidden_layer_sizes=None, activation="relu",
         corruption=None, loss="squared_error", learning_rate=5e-3, weight_decay=1e-4, max_iter=None, batch_size=128,
         early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4, warm_start=False,
-        random_state=None, verbose=0, callbacks=None, device="auto", precision="float32", compile=False,
+        random_state=None, verbose=0, callbacks=None, checkpoint=None, device="auto",
+        precision="float32", compile=False,
     ):  # fmt: skip
         self._store(locals())
 

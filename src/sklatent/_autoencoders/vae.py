@@ -136,7 +136,8 @@ class VAETransformer(SampleMethods, CoderTransformer):
         corruption=None, likelihood="gaussian", n_levels=None, beta=1.0, kl_warmup=10, free_bits=0.0,
         variance_floor=1e-3, n_draws=50, learning_rate=5e-3, weight_decay=1e-4, max_iter=None, batch_size=128,
         early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4, warm_start=False,
-        random_state=None, verbose=0, callbacks=None, device="auto", precision="float32", compile=False,
+        random_state=None, verbose=0, callbacks=None, checkpoint=None, device="auto",
+        precision="float32", compile=False,
     ):  # fmt: skip
         self._store(locals())
 

@@ -111,8 +111,8 @@ class MADEDensity(AutoregressiveDensity):
         self, *, image_shape=None, hidden_layer_sizes=None, likelihood="auto", n_levels=None, order="natural",
         n_masks=1, input_dropout=None, ema_decay=0.0, feature_layer=None, learning_rate=5e-3, weight_decay=1e-4,
         max_iter=None, batch_size=100, early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4,
-        warm_start=False, random_state=None, verbose=0, callbacks=None, device="auto", precision="float32",
-        compile=False,
+        warm_start=False, random_state=None, verbose=0, callbacks=None, checkpoint=None, device="auto",
+        precision="float32", compile=False,
     ):  # fmt: skip
         self._store(locals())
 

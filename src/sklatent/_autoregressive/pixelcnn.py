@@ -93,7 +93,8 @@ class PixelCNNDensity(AutoregressiveDensity):
         self, *, image_shape=None, n_levels=None, likelihood="categorical", n_filters=48, n_blocks=4, n_scales=1,
         dropout=0.3, ema_decay=0.0, feature_layer=None, learning_rate=3e-3, weight_decay=0.01, max_iter=None,
         batch_size=64, early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4, warm_start=False,
-        random_state=None, verbose=0, callbacks=None, device="auto", precision="float32", compile=False,
+        random_state=None, verbose=0, callbacks=None, checkpoint=None, device="auto",
+        precision="float32", compile=False,
     ):  # fmt: skip
         self._store(locals())
 

@@ -79,8 +79,8 @@ class PixelRNNDensity(AutoregressiveDensity):
         self, *, image_shape=None, cell="diagonal_bilstm", n_levels=None, likelihood="categorical", n_filters=16,
         n_layers=4, dropout=0.0, ema_decay=0.0, feature_layer=None, learning_rate=5e-3, weight_decay=1e-4,
         max_iter=None, batch_size=32, early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4,
-        warm_start=False, random_state=None, verbose=0, callbacks=None, device="auto", precision="float32",
-        compile=False,
+        warm_start=False, random_state=None, verbose=0, callbacks=None, checkpoint=None, device="auto",
+        precision="float32", compile=False,
     ):  # fmt: skip
         self._store(locals())
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 from numbers import Integral, Real
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import training
 from .callbacks import copied
+from .checkpoints import Checkpoint, check_folder, identity
 from .loading import Aside, check_saved
 from .rows import check_image_shape, detached, tell_of_rounding
 from .state import Estimator, Interrupted, warn
@@ -63,6 +65,7 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "callbacks": [list, None],
+        "checkpoint": [str, os.PathLike, None],
         "device": [str],
         "precision": [StrOptions({"float32", "bfloat16"})],
         "compile": ["boolean"],
@@ -82,6 +85,7 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
             "patience": self.n_iter_no_change,
             "tol": self.tol,
             "callbacks": (*callbacks, *copied(self.callbacks)),
+            "checkpoint": self.checkpoint,
         }
         return Phase(rows, **(usual | options))
 
@@ -95,10 +99,11 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         net.set_params(batch_size=self.batch_size, precision=self.precision)
         for group in net.optimizer_.param_groups:  # set_params would start the optimizer anew
             group["weight_decay"] = self.weight_decay
+        last = [("_checkpoint", Checkpoint(phase.checkpoint, identity(self, phase, seed)))] if phase.checkpoint else []
         try:
-            training.train(net, phase, seed, verbose=self.verbose)
+            training.train(net, phase, seed, verbose=self.verbose, last=last)
         except KeyboardInterrupt:
-            if not keep or not net.made_steps():
+            if not keep or not net.n_steps_:
                 raise
             pressed = Interrupted(self)
             with contextlib.suppress(Warning):  # where warnings are errors, the key still counts
@@ -130,6 +135,13 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
                     f"every fold. Pass {advice}."
                 )
         super()._validate_params()
+        if self.checkpoint is not None:
+            if self.random_state is None:
+                raise ValueError(
+                    f"checkpoint={self.checkpoint!r} needs a random_state, such as 0: without one the same call starts "
+                    "from other weights, and cannot go on."
+                )
+            check_folder(self.checkpoint)
 
     def _check_rows(self, X, *, reset=False):
         given, X = X, validate_data(self, detached(X), dtype=DTYPES, order=None, reset=reset)

@@ -18,9 +18,10 @@ class Progress(Callback):
 
     def on_train_begin(self, net, X=None, **kwargs):
         self.bar_ = tqdm(total=net.max_epochs * len(X), unit=" rows", unit_scale=True)
-        self.n_epochs_ = 0
+        self.n_epochs_, self.n_rows_ = 0, len(X)
 
     def on_epoch_begin(self, net, **kwargs):
+        self.bar_.n = self.n_epochs_ * self.n_rows_  # a checkpoint may have brought some
         self.n_epochs_ += 1
         self.bar_.set_description(f"epoch {self.n_epochs_}/{net.max_epochs}", refresh=False)
 
@@ -87,21 +88,23 @@ class Freeze(Callback):
         self.part, self.n_epochs = part, n_epochs
 
     def on_train_begin(self, net, **kwargs):
-        parameters = getattr(net.module_, self.part).parameters()
-        self.parameters_ = [parameter for parameter in parameters if parameter.requires_grad]
+        self.trained_ = [name for name, parameter in self._named(net) if parameter.requires_grad]
         self.epoch_ = 0
 
     def on_epoch_begin(self, net, **kwargs):
-        self._train(self.epoch_ >= self.n_epochs)
+        self._train(net, self.epoch_ >= self.n_epochs)
         self.epoch_ += 1
 
     def on_train_end(self, net, **kwargs):
-        self._train(True)
-        del self.parameters_
+        self._train(net, True)
 
-    def _train(self, flag):
-        for parameter in self.parameters_:
-            parameter.requires_grad_(flag)
+    def _train(self, net, flag):
+        for name, parameter in self._named(net):
+            if name in self.trained_:
+                parameter.requires_grad_(flag)
+
+    def _named(self, net):
+        return getattr(net.module_, self.part).named_parameters()
 
 
 class Looks(Callback):
@@ -180,34 +183,37 @@ class WeightAverage(Callback):
         self.decay = decay
 
     def on_train_begin(self, net, **kwargs):
-        self.weights_ = [parameter.data for parameter in net.module_.parameters()]
-        self.other_ = [weight.clone() for weight in self.weights_]  # the average, or the weights while it is in use
+        self.other_ = [weight.clone() for weight in _weights(net)]  # the average, or the weights while it is in use
         self.in_use_, self.step_ = False, 0
 
     def on_epoch_begin(self, net, **kwargs):
-        self._use(False)
+        self._use(net, False)
 
     def on_batch_begin(self, net, training=False, **kwargs):
         if not training:
-            self._use(True)
+            self._use(net, True)
 
     def on_batch_end(self, net, training=False, **kwargs):
         if training:
             decay = min(self.decay, (1 + self.step_) / (10 + self.step_))
-            torch._foreach_lerp_(self.other_, self.weights_, 1 - decay)
+            torch._foreach_lerp_(self.other_, _weights(net), 1 - decay)
             self.step_ += 1
 
     def on_train_end(self, net, **kwargs):
-        self._use(True)
-        del self.weights_, self.other_
+        self._use(net, True)
+        del self.other_
 
-    def _use(self, average):
+    def _use(self, net, average):
         if self.in_use_ != average:
-            for weight, other in zip(self.weights_, self.other_, strict=True):
+            for weight, other in zip(_weights(net), self.other_, strict=True):
                 kept = weight.clone()
                 weight.copy_(other)
                 other.copy_(kept)
             self.in_use_ = average
+
+
+def _weights(net):
+    return [parameter.data for parameter in net.module_.parameters()]
 
 
 # -- a user's callbacks, and the keyboard ------------------------------------------------------------------------------

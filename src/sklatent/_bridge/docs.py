@@ -41,6 +41,9 @@ verbose : int, default=0
 callbacks : list of skorch callbacks or None, default=None
     Copies of them are passed on to the net, themselves where they cannot be copied; ``net_.callbacks_`` holds those of
     the last call. An ``LRScheduler`` takes the place of the schedule of ``fit``.
+checkpoint : str, path-like or None, default=None
+    A folder. ``fit`` writes there, at the end of epochs, all it takes to go on after it was killed: the same call then
+    ends with the same weights. It removes its files when it ends. Takes a ``random_state``.
 device : str, default="auto"
     ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` is cuda, else mps, else cpu.
 precision : {"float32", "bfloat16"}, default="float32"

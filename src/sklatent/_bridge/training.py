@@ -85,6 +85,24 @@ def seeded(seed, device):
                 torch.mps.set_rng_state(state)
 
 
+def random_states(device):
+    """The states that modules draw from, of the CPU and of the device."""
+    states = [torch.get_rng_state()]
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device))
+    elif device.type == "mps":
+        states.append(torch.mps.get_rng_state())
+    return states
+
+
+def set_random_states(states, device):
+    torch.set_rng_state(states[0])
+    if device.type == "cuda" and len(states) > 1:
+        torch.cuda.set_rng_state(states[1], device)
+    elif device.type == "mps" and len(states) > 1:
+        torch.mps.set_rng_state(states[1])
+
+
 def generator(seed, device):
     return torch.Generator(device=device).manual_seed(seed)
 
@@ -101,6 +119,8 @@ class MeanRowLoss(torch.nn.Module):
 
 class RowNet(NeuralNet):
     """A skorch net for modules whose ``forward(x)``, or ``forward(x, target)``, gives the loss of each row."""
+
+    n_steps_ = 0  # of the training that was last begun
 
     def __init__(self, *args, precision="float32", **kwargs):
         super().__init__(*args, **kwargs)
@@ -159,11 +179,6 @@ class RowNet(NeuralNet):
             parts = [loss(self._to_device(x)) for x, _ in Batches(rows, 512)]
         losses = torch.cat(parts).cpu().double().numpy()
         return np.where(np.isfinite(losses), losses, np.inf)
-
-    def made_steps(self):
-        """Whether the training that was last begun came as far as a step."""
-        batches = self.history[0]["batches"] if len(self.history) else []
-        return len(self.history) > 1 or any("train_batch_size" in batch for batch in batches)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """As skorch's, but the loss stays on its device until the epoch is over, and must be finite."""
@@ -248,6 +263,8 @@ class Phase:
         Whether the rates rise and fall, unless a callback schedules them.
     n_steps, n_warm : int or None
         Over so many steps, and so many at first; None: over all epochs, and a share of them.
+    checkpoint : path or None
+        The folder from which it goes on after it was killed.
     """
 
     rows: Rows
@@ -260,6 +277,7 @@ class Phase:
     scheduled: bool = True
     n_steps: int | None = None
     n_warm: int | None = None
+    checkpoint: str | os.PathLike | None = None
 
     def all_callbacks(self, net, verbose):
         """Those that were given, and after them what the phase itself asks for."""
@@ -276,8 +294,8 @@ class Phase:
         return [*given, *(named(len(given) + i, callback) for i, callback in enumerate(ours))]
 
 
-def train(net, phase, seed, *, verbose=0):
-    """Train the net in place.
+def train(net, phase, seed, *, verbose=0, last=()):
+    """Train the net in place, with callbacks that come ``last``.
 
     Raises ValueError if the loss stops being finite. A callback may end training as skorch's do, by a
     KeyboardInterrupt; one that comes from the keyboard passes through, once the best weights so far are in place.
@@ -290,7 +308,7 @@ def train(net, phase, seed, *, verbose=0):
         group.pop("initial_lr", None)
     net.n_steps_ = 0
     net.initialize_history()  # or skorch's LRScheduler would go on with the schedule of an earlier call
-    net.callbacks = phase.all_callbacks(net, verbose)
+    net.callbacks = [*phase.all_callbacks(net, verbose), *last]
     net.initialize_callbacks()
     try:
         with Keyboard() as net.keyboard_, seeded(seed, torch.device(net.device)):
@@ -309,7 +327,7 @@ def _loop(net, rows):
     with contextlib.suppress(StopTraining):  # asked for by a callback
         net.notify("on_train_begin", X=rows, y=None)
         try:
-            net.fit_loop(rows)
+            net.fit_loop(rows, epochs=net.max_epochs - len(net.history))  # a checkpoint has brought some
         finally:
             with contextlib.suppress(StopTraining):  # there is nothing left to stop, and an error may be on its way
                 net.notify("on_train_end", X=rows, y=None)

@@ -15,6 +15,7 @@ from . import training
 from .base import TorchEstimator, fill, fresh_seed
 from .batches import Rows
 from .callbacks import Looks, StopAfter
+from .checkpoints import cleared_at_the_end
 from .rows import check_image_shape
 from .state import all_or_nothing, warn
 
@@ -55,7 +56,7 @@ class UnsupervisedEstimator(TorchEstimator):
             At Ctrl-C; a ``fit`` that did not go on has kept the best weights so far.
         """
         anew = not (self.warm_start and hasattr(self, "net_"))
-        with all_or_nothing(self, anew=anew):
+        with all_or_nothing(self, anew=anew), cleared_at_the_end():
             self._validate_params()
             X = self._check_rows(X, reset=anew)
             seed = fresh_seed(self.random_state)
@@ -165,7 +166,7 @@ class UnsupervisedEstimator(TorchEstimator):
             else:
                 seed = (seed + self.n_iter_) % 2**31  # not the same shuffle in every call
             self._prepare(X, seed, first)
-            self._train(self._phase(Rows(X), n_epochs=1, scheduled=False), seed, keep=False)
+            self._train(self._phase(Rows(X), n_epochs=1, scheduled=False, checkpoint=None), seed, keep=False)
             if first or len(X) >= FEWEST_ROWS:  # else less telling than what came before
                 self._after_training(X)
         return self

@@ -14,6 +14,7 @@ from .._autoencoders.base import CoderTransformer
 from .._bridge.base import DTYPES, TorchEstimator, fresh_seed
 from .._bridge.batches import Rows
 from .._bridge.callbacks import Freeze, WeightAverage
+from .._bridge.checkpoints import cleared_at_the_end
 from .._bridge.docs import fill_doc
 from .._bridge.rows import detached
 from .._bridge.state import all_or_nothing, warn
@@ -168,7 +169,8 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
         self, encoder=None, *, image_shape=None, graph=None, n_rounds=None, augmentation="auto", mixup=1.0, vat=None,
         class_weight=None, freeze=0, encoder_learning_rate=None, learning_rate=3e-3, weight_decay=5e-4, ema_decay=0.99,
         max_iter=None, batch_size=320, early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4,
-        random_state=None, verbose=0, callbacks=None, device="auto", precision="float32", compile=False,
+        random_state=None, verbose=0, callbacks=None, checkpoint=None, device="auto",
+        precision="float32", compile=False,
     ):  # fmt: skip
         self._store(locals())
 
@@ -195,7 +197,7 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
         ValueError
             If no row has a label, if labels are real numbers, or if the loss stops being finite.
         """
-        with all_or_nothing(self):
+        with all_or_nothing(self), cleared_at_the_end():
             self._validate_params()
             check_missing(y)
             encoder = self._checked_encoder(X)
@@ -279,6 +281,8 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
         encoder = clone(encoder)
         if encoder.random_state is None:
             encoder.set_params(random_state=seed)
+        if encoder.checkpoint is None:
+            encoder.set_params(checkpoint=self.checkpoint)
         return encoder.fit(X)
 
     def _plan(self, known, apart):
