@@ -265,7 +265,7 @@ class Keyboard:
 
     @contextlib.contextmanager
     def waits(self):
-        """A key that is pressed in here waits for the end, so that no callback is left half done, or keeps it to itself.
+        """A key that is pressed in here waits for the end, so that no callback is left half done, or hides it.
 
         One that is pressed again does not wait.
         """
