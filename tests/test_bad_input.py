@@ -1,8 +1,12 @@
 """Bad input gets an error in words: what was expected, what came, which parameter, what to do."""
 
+import sys
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from common import NETS, small
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
@@ -10,7 +14,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from sklatent import AutoencoderTransformer, MADEDensity, PixelCNNDensity, VAETransformer
+from sklatent import (
+    AutoencoderTransformer,
+    EncoderClassifier,
+    GraphLabelSpreading,
+    MADEDensity,
+    PixelCNNDensity,
+    PixelRNNDensity,
+    VAETransformer,
+)
+from sklatent._semi_supervised import graph
 
 every = pytest.mark.parametrize("cls", NETS, ids=lambda cls: cls.__name__)
 CODERS = pytest.mark.parametrize("cls", [AutoencoderTransformer, VAETransformer])
@@ -284,3 +297,109 @@ def test_fully_visible_net_that_would_not_fit_into_memory():
     rows = np.random.RandomState(0).randint(256, size=(4, 3072), dtype=np.uint8)
     with pytest.raises(ValueError, match="output layer would have"):
         MADEDensity(hidden_layer_sizes=(), likelihood="categorical", max_iter=1).fit(rows)
+
+
+# -- rows that say too little, or too much -----------------------------------------------------------------------------
+
+
+@every
+def test_a_first_batch_of_few_rows_is_told_to_decide_the_scale(cls):
+    words = r"The first partial_fit learns the range and scale.*here 3, and later calls keep them.*Pass 50 typical rows"
+    with pytest.warns(UserWarning, match=words) as told:
+        estimator = small(cls).partial_fit(X[:3])
+    assert [str(each.message) for each in told if each.filename == __file__] == [str(told[0].message)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="The first partial_fit")
+        estimator.partial_fit(X[:3])
+        small(cls).partial_fit(np.tile(X, (2, 1))[:50])
+
+
+@pytest.mark.parametrize(
+    ("cls", "params", "n_layers"),
+    [
+        (MADEDensity, {}, 1),
+        (MADEDensity, {"hidden_layer_sizes": 5}, 1),
+        (MADEDensity, {"hidden_layer_sizes": (5, 4, 3)}, 3),
+        (PixelCNNDensity, {"n_filters": 4, "n_blocks": 2}, 3),
+        (PixelCNNDensity, {"n_filters": 4, "n_blocks": 2, "n_scales": 3, "image_shape": (2, 3)}, 15),
+        (PixelRNNDensity, {"n_filters": 4, "n_layers": 2}, 2),
+    ],
+)
+def test_a_layer_that_there_will_not_be_is_refused_before_training(cls, params, n_layers, monkeypatch):
+    density = cls(max_iter=1, feature_layer=n_layers - 1, random_state=0, **params).fit(X.round())
+    assert len(density._feature_scalers_) == n_layers
+    assert density.transform(X[:2].round()).shape[0] == 2
+    monkeypatch.setattr(cls, "_learn", None)
+    for verb in ("fit", "partial_fit"):
+        with pytest.raises(ValueError, match=f"feature_layer={n_layers} must be below .* hidden layers, {n_layers}"):
+            getattr(cls(feature_layer=n_layers, **params), verb)(X)
+
+
+LABELS = np.where(np.arange(40) < 8, np.arange(40) % 2, -1)
+
+
+@every
+def test_a_tensor_with_gradients_is_rows_as_any_other(cls):
+    rows, estimator = torch.tensor(X, requires_grad=True), small(cls, max_iter=1)
+    fitted = estimator.fit(rows)
+    assert_array_equal(fitted.score_samples(rows), small(cls, max_iter=1).fit(X).score_samples(X))
+    if hasattr(cls, "inverse_transform"):
+        codes = torch.tensor(fitted.transform(X), requires_grad=True)
+        assert_array_equal(fitted.inverse_transform(codes), fitted.inverse_transform(codes.detach().numpy()))
+    if hasattr(cls, "complete"):
+        assert_array_equal(fitted.complete(rows), X)
+
+
+def test_labels_are_learned_from_tensors_with_gradients_too():
+    rows = torch.tensor(X, requires_grad=True)
+    classifier = EncoderClassifier(small(AutoencoderTransformer), max_iter=1, random_state=0)
+    for estimator in (GraphLabelSpreading(), classifier):
+        found = estimator.fit(rows, LABELS).predict_proba(rows)
+        assert_array_equal(found, estimator.fit(X, LABELS).predict_proba(X))
+
+
+def timestamps(dtype=np.float32):
+    seconds = np.random.RandomState(0).uniform(0, 600, size=40)
+    return np.column_stack([X[:, 0], 1.7e9 + seconds, np.full(40, 1.7e9), X[:, 1]]).astype(dtype)
+
+
+@every
+@pytest.mark.filterwarnings("ignore:Posterior collapse")
+def test_features_that_float32_has_rounded_away_are_named_once(cls):
+    words = r"X is float32, which rounds large values: feature {} has .*steps of 128, and spans \d+\). Pass float64"
+    for rows, name in ((timestamps(), "1"), (pd.DataFrame(timestamps(), columns=list("abcd")), "'b'")):
+        with pytest.warns(UserWarning, match=words.format(name)) as told:
+            small(cls, max_iter=1).fit(rows)
+        told = [each for each in told if "rounds large values" in str(each.message)]
+        assert [each.filename for each in told] == [__file__]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [timestamps(np.float64), timestamps() - timestamps().min(axis=0), np.float32(X), np.float16(X), X > 0],
+    ids=["float64", "from 0", "float32", "float16", "bool"],
+)
+def test_features_that_say_enough_are_not_told_of(rows):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*rounds large values")
+        small(AutoencoderTransformer, max_iter=1).fit(rows)
+
+
+def test_float16_is_told_of_too():
+    with pytest.warns(UserWarning, match=r"X is float16, .*feature 2 has .*steps of 1, and spans 10\)"):
+        small(AutoencoderTransformer, max_iter=1).fit(
+            np.column_stack([X[:, :2], 1800 + np.arange(40) % 11]).astype("f2")
+        )
+
+
+def test_too_many_rows_for_the_graph_are_told_before_anything_is_trained(monkeypatch):
+    monkeypatch.setattr(graph, "MAX_EXACT_ROWS", 100)
+    monkeypatch.setitem(sys.modules, "pynndescent", None)
+    rows = np.random.RandomState(0).normal(size=(120, 6))
+    y = np.where(np.arange(120) < 20, np.arange(120) % 2, -1)
+    classifier = EncoderClassifier(small(AutoencoderTransformer), max_iter=1, random_state=0)
+    classifier.fit(rows, np.arange(120) % 2)  # no graph
+    classifier.fit(np.tile(rows[:60], (2, 1)), y)  # 60 nodes
+    monkeypatch.setattr(AutoencoderTransformer, "fit", lambda *_: pytest.fail("it was trained"))
+    with pytest.raises(ImportError, match=r'pip install "sklatent\[approximate\]"'):
+        classifier.fit(rows, y)

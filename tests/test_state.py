@@ -1,16 +1,19 @@
 """What an estimator is between its calls: public paths, versions, calls that fail or are interrupted."""
 
+import contextlib
 import copy
 import inspect
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 import warnings
 
 import cloudpickle
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
 import torch
@@ -23,7 +26,9 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
 import sklatent
-from sklatent import AutoencoderTransformer, EncoderClassifier
+from sklatent import AutoencoderTransformer, EncoderClassifier, GraphLabelSpreading, MADEDensity
+from sklatent._bridge import callbacks
+from sklatent._bridge.callbacks import WeightAverage
 
 every = pytest.mark.parametrize("cls", NETS, ids=lambda cls: cls.__name__)
 X = np.random.RandomState(0).normal(size=(200, 6))
@@ -73,6 +78,12 @@ def test_a_file_of_another_version_warns_and_names_both(cls, monkeypatch):
 # -- what fails ----------------------------------------------------------------------------------------------------
 
 
+def press():
+    """Press Ctrl-C, and give it time to be seen."""
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.01)
+
+
 class Fail(Callback):
     """Raise an error, or press a key, in the second epoch of a fit and the first of a partial_fit."""
 
@@ -83,8 +94,7 @@ class Fail(Callback):
         if len(net.history) < self.epoch:
             return
         if self.error is KeyboardInterrupt:
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(5)
+            press()
         raise self.error("as planned")
 
 
@@ -144,6 +154,69 @@ def test_a_fit_anew_that_fails_leaves_nothing_fitted(cls):
         estimator = small(cls).fit(X)
 
 
+ROOT = os.path.dirname(sklatent.__file__)
+LABELS = np.where(np.arange(200) < 30, np.arange(200) % 2, -1)
+NAMED, OTHERS = (pd.DataFrame(X.round(), columns=list(names)) for names in ("abcdef", "uvwxyz"))
+
+
+def quick(cls):
+    params = {"encoder": small(AutoencoderTransformer, max_iter=1)} if cls is EncoderClassifier else {}
+    return small(cls, max_iter=1, **params)
+
+
+def failing(call, n):
+    """How many functions of the package ``call`` came to; the n-th raises. Those of state.py undo, and never fail."""
+    came_to = 0
+
+    def profile(frame, event, _):
+        nonlocal came_to
+        name = frame.f_code.co_filename
+        if event == "call" and name.startswith(ROOT) and not name.endswith("state.py"):
+            came_to += 1
+            if came_to == n:
+                raise RuntimeError("as planned")
+
+    sys.setprofile(profile)
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return came_to
+
+
+def outputs(fitted, rows):
+    return fitted.score_samples(rows) if hasattr(fitted, "score_samples") else fitted.predict_proba(rows)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)
+def test_wherever_a_fit_anew_fails_nothing_is_fitted_and_no_column_remembered(cls):
+    estimator = quick(cls)
+    n_calls = failing(lambda: estimator.fit(NAMED, LABELS), 0)
+    expected = outputs(estimator, NAMED)
+    for n in np.unique(np.linspace(3, n_calls, 6).astype(int)):  # the first are fit itself, and a _fit
+        with pytest.raises(RuntimeError, match="as planned"):
+            failing(lambda: estimator.fit(OTHERS, LABELS), n)
+        assert not [name for name in vars(estimator) if name.endswith("_")]
+        with pytest.raises(NotFittedError):
+            outputs(estimator, NAMED)
+        assert_array_equal(outputs(estimator.fit(NAMED, LABELS), NAMED), expected)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)
+def test_rows_and_labels_that_are_refused_leave_nothing_fitted(cls):
+    estimator = quick(cls).fit(NAMED, LABELS)
+    bad = OTHERS.copy()
+    bad.iloc[3, 2] = np.inf
+    refused = [(bad, LABELS), (OTHERS[:0], LABELS[:0])]
+    for rows, y in [*refused, (OTHERS, [None] * 200)] if hasattr(cls, "predict_proba") else refused:
+        with pytest.raises(ValueError, match=r"infinity|0 sample|y holds None"):
+            estimator.fit(rows, y)
+        assert not [name for name in vars(estimator) if name.endswith("_")]
+        estimator.fit(NAMED, LABELS)
+
+
 # -- Ctrl-C --------------------------------------------------------------------------------------------------------
 
 
@@ -166,8 +239,7 @@ def test_ctrl_c_with_early_stopping_takes_the_best_epoch():
             losses = [epoch["valid_loss"] for epoch in net.history]
             if len(losses) - np.argmin(losses) == 3:
                 best.append(int(np.argmin(losses)))
-                os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(5)
+                press()
 
     best = []
     options = {"early_stopping": True, "n_iter_no_change": 20, "learning_rate": 0.05, "batch_size": 16}
@@ -184,8 +256,7 @@ def test_ctrl_c_with_early_stopping_takes_the_best_epoch():
 def test_ctrl_c_before_the_first_step_leaves_nothing_fitted():
     class Press(Callback):
         def on_train_begin(self, net, **kwargs):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(5)
+            press()
 
     estimator = small(AutoencoderTransformer, callbacks=[Press()])
     with pytest.raises(KeyboardInterrupt):
@@ -208,10 +279,130 @@ def test_ctrl_c_in_the_classifier_keeps_a_usable_one_and_in_pretraining_none():
         check_is_fitted(classifier)
 
 
+class Keeps(Callback):
+    """One that a key would leave half done, and that keeps every error to itself."""
+
+    def __init__(self, method):
+        self.method = method
+
+    def initialize(self):
+        setattr(self, self.method, self.work)
+        return self
+
+    def work(self, *args, **kwargs):
+        done.append(False)
+        with contextlib.suppress(BaseException):
+            press()
+            done[-1] = True
+
+
+done = []
+HOOKS = ["on_train_begin", "on_epoch_begin", "on_batch_begin", "on_batch_end", "on_epoch_end", "on_train_end"]
+
+
+@pytest.mark.filterwarnings("ignore:Interrupted")
+@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize("verb", ["fit", "partial_fit", "classifier"])
+def test_a_key_pressed_in_a_callback_lets_it_finish_and_goes_on_to_the_caller(verb, hook):
+    done.clear()
+    estimator = small(AutoencoderTransformer, callbacks=[Keeps(hook)])
+    if verb == "classifier":
+        estimator = EncoderClassifier(
+            small(AutoencoderTransformer), callbacks=[Keeps(hook)], max_iter=3, random_state=0
+        )
+    with pytest.raises(KeyboardInterrupt):
+        getattr(estimator, "fit" if verb == "classifier" else verb)(X, LABELS)
+    assert done == [True], "it is called once, as the key ends training"
+    kept = verb != "partial_fit" and hook not in HOOKS[:3]  # before a step there is nothing to keep
+    assert hasattr(estimator, "net_") == kept
+    if kept:
+        assert np.isfinite(outputs(estimator, X)).all()
+        assert [epoch["epoch"] for epoch in estimator.history_] == list(range(1, estimator.n_iter_ + 1))
+
+
+def test_a_key_pressed_twice_does_not_wait_for_a_callback_that_hangs():
+    class Hangs(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            press()
+            press()
+            time.sleep(60)
+
+    start = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        small(AutoencoderTransformer, callbacks=[Hangs()]).fit(X)
+    assert time.perf_counter() - start < 30
+
+
+def test_a_key_pressed_while_weights_are_swapped_for_their_average_mixes_nothing(monkeypatch):
+    options = {"likelihood": "categorical", "n_levels": 4, "ema_decay": 0.9}
+    expected = small(MADEDensity, **options).fit(X)
+    weights, at_the_end = callbacks._weights, WeightAverage.on_train_end
+
+    def pressing(net):
+        for i, weight in enumerate(weights(net)):
+            if i == 2:
+                press()
+            yield weight
+
+    def on_train_end(self, net, **kwargs):
+        monkeypatch.setattr(callbacks, "_weights", pressing)
+        at_the_end(self, net, **kwargs)
+
+    monkeypatch.setattr(WeightAverage, "on_train_end", on_train_end)
+    density = small(MADEDensity, **options)
+    with pytest.warns(UserWarning, match="Interrupted in epoch 3 of 3"), pytest.raises(KeyboardInterrupt):
+        density.fit(X)
+    assert_array_equal(density.score_samples(X), expected.score_samples(X))
+
+
 def test_the_signal_handler_is_the_user_s_again():
     before = signal.getsignal(signal.SIGINT)
     small(AutoencoderTransformer).fit(X)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("when", ["set", "restored"])
+def test_a_key_pressed_while_the_handler_is_changed_leaves_the_user_s(when, monkeypatch):
+    before, change, changes = signal.getsignal(signal.SIGINT), signal.signal, []
+
+    def changed(number, handler):
+        changes.append(handler)
+        if len(changes) == 2 and when == "restored":
+            press()
+        change(number, handler)
+        if len(changes) == 1 and when == "set":
+            press()
+
+    monkeypatch.setattr(signal, "signal", changed)
+    with pytest.raises(KeyboardInterrupt):
+        small(AutoencoderTransformer).partial_fit(X)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+# -- what a pickle holds of the rows -----------------------------------------------------------------------------------
+
+
+def test_a_graph_holds_the_rows_and_predicts_without_what_it_said_of_each():
+    spreading = GraphLabelSpreading().fit(X, LABELS)
+    expected = spreading.predict_proba(X + 0.1)
+    assert 1 < len(pickle.dumps(spreading)) / X.nbytes < 2
+    assert np.sort(X, axis=0)[7, 0].tobytes() in pickle.dumps(spreading)
+    del spreading.label_distributions_, spreading.transduction_
+    assert_array_equal(pickle.loads(pickle.dumps(spreading)).predict_proba(X + 0.1), expected)
+
+
+def test_a_classifier_predicts_without_what_it_said_of_each_row():
+    classifier = quick(EncoderClassifier).fit(X, LABELS)
+    expected = classifier.predict_proba(X)
+    for each in (classifier, classifier.graph_):
+        del each.label_distributions_, each.transduction_
+    assert_array_equal(pickle.loads(pickle.dumps(classifier)).predict_proba(X), expected)
+    codes = np.unique(classifier.transform(X), axis=0)
+    assert_array_equal(classifier.graph_._nodes_, codes)
+    assert X.tobytes() not in pickle.dumps(classifier)
+    classifier.fit(X, np.arange(200) % 2)
+    assert not hasattr(classifier, "graph_")
+    assert codes.tobytes() not in pickle.dumps(classifier)
 
 
 # -- threads -------------------------------------------------------------------------------------------------------

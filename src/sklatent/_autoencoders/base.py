@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._bridge.base import check_widths
+from .._bridge.rows import detached
 from .._bridge.unsupervised import UnsupervisedEstimator
 from .._nn import builders
 from .._nn.corruption import CORRUPTIONS, make_corruption
@@ -57,7 +58,7 @@ class CoderTransformer(UnsupervisedEstimator):
         X_original : ndarray of shape (n_samples, n_features), float64
         """
         check_is_fitted(self)
-        Z = check_array(X, dtype=[np.float64, np.float32], input_name="codes")
+        Z = check_array(detached(X), dtype=[np.float64, np.float32], input_name="codes")
         if Z.shape[1] != self._n_features_out:
             raise ValueError(
                 f"The codes have {Z.shape[1]} columns, but {type(self).__name__} was fitted with n_components="

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._bridge import training
 from .._bridge.base import SampleMethods, fresh_seed
 from .._bridge.callbacks import WeightAverage
-from .._bridge.rows import check_whole, learn_levels
+from .._bridge.rows import check_whole, detached, learn_levels
 from .._bridge.state import warn
 from .._bridge.unsupervised import UnsupervisedEstimator
 from .._nn.autoregressive import AutoregressiveModel
@@ -26,6 +26,7 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
 
     _core = None  # the class of the net: PixelCNN or PixelRNN
     _core_options = ()  # parameters that it takes as they are
+    _n_layers = None  # hidden ones that it has by the parameters
     _parameter_constraints = {
         **UnsupervisedEstimator._parameter_constraints,
         "likelihood": [StrOptions(set(LEVEL_LIKELIHOODS))],
@@ -106,8 +107,8 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         check_is_fitted(self)
         if not isinstance(n_proposals, Integral) or n_proposals < 1:
             raise ValueError(f"n_proposals={n_proposals!r} must be an integer, 1 or more.")
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", reset=False)
-        X = self._fine(X)
+        options = {"dtype": [np.float64, np.float32], "ensure_all_finite": "allow-nan", "reset": False}
+        X = self._fine(validate_data(self, detached(X), **options))
         completed, missing = X.copy(), np.isnan(X)
         self._check_whole(np.where(missing, 0, X))
         rows = missing.any(axis=1)
@@ -144,10 +145,18 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         n_layers = len(self._feature_scalers_)
         if n_layers == 0:
             raise ValueError(f"This {type(self).__name__} has no hidden layer, hence no features to transform to.")
-        layer = n_layers // 2 if self.feature_layer is None else self.feature_layer
-        if layer >= n_layers:
-            raise ValueError(f"feature_layer={layer} must be below the number of hidden layers, {n_layers}.")
-        return layer
+        self._check_layer(n_layers)
+        return n_layers // 2 if self.feature_layer is None else self.feature_layer
+
+    def _check_layer(self, n_layers):
+        if self.feature_layer is not None and self.feature_layer >= n_layers:
+            raise ValueError(
+                f"feature_layer={self.feature_layer} must be below the number of hidden layers, {n_layers}."
+            )
+
+    def _validate_params(self):
+        super()._validate_params()
+        self._check_layer(self._n_layers)
 
     def _after_training(self, X):
         """The mean and standard deviation of each layer's features, over some of the rows."""

@@ -128,6 +128,10 @@ class MADEDensity(AutoregressiveDensity):
         asked = {name: getattr(self, name) for name in names}
         return {"n_features": self.n_features_in_, "widths": widths, "started": False, **asked}
 
+    @property
+    def _n_layers(self):
+        return 1 if self.hidden_layer_sizes is None else len(check_widths(self.hidden_layer_sizes))
+
     def _may_start(self):
         return self.likelihood in ("auto", "gaussian_mixture") and self.n_masks == 1
 

@@ -97,3 +97,8 @@ class PixelCNNDensity(AutoregressiveDensity):
         precision="float32", compile=False,
     ):  # fmt: skip
         self._store(locals())
+
+    @property
+    def _n_layers(self):
+        """The first; blocks, down and up again, but once at the lowest resolution; the steps between resolutions."""
+        return 1 + self.n_blocks * (2 * self.n_scales - 1) + 2 * (self.n_scales - 1)

@@ -83,3 +83,7 @@ class PixelRNNDensity(AutoregressiveDensity):
         precision="float32", compile=False,
     ):  # fmt: skip
         self._store(locals())
+
+    @property
+    def _n_layers(self):
+        return self.n_layers

@@ -16,7 +16,7 @@ from . import training
 from .callbacks import copied
 from .checkpoints import Checkpoint, check_folder, identity
 from .loading import Aside, check_saved
-from .rows import check_image_shape
+from .rows import check_image_shape, detached, tell_of_rounding
 from .state import Estimator, Interrupted, warn
 from .training import Phase
 
@@ -144,9 +144,10 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
             check_folder(self.checkpoint)
 
     def _check_rows(self, X, *, reset=False):
-        X = validate_data(self, X, dtype=DTYPES, order=None, reset=reset)
+        given, X = X, validate_data(self, detached(X), dtype=DTYPES, order=None, reset=reset)
         if reset:
             self.image_shape_ = check_image_shape(self.image_shape, X.shape[1])
+            tell_of_rounding(X, given, getattr(self, "feature_names_in_", None))
         return X if reset else self._fine(X)
 
     def _fine(self, X):

@@ -1,5 +1,6 @@
 """Callbacks of training: the progress bar, the schedule, warm-ups, the average of the weights; and those of users."""
 
+import contextlib
 import copy
 import math
 import signal
@@ -249,15 +250,37 @@ class Keyboard:
 
     def __init__(self):
         self.pressed, self.handler = False, None
+        self.busy, self.waiting = False, None
 
     def __enter__(self):
         handler = signal.getsignal(signal.SIGINT)
         if threading.current_thread() is threading.main_thread() and callable(handler):
             self.handler = handler
-            signal.signal(signal.SIGINT, self._press)
+            try:
+                signal.signal(signal.SIGINT, self._press)
+            except KeyboardInterrupt:  # pressed in this moment
+                self.__exit__()
+                raise
         return self
 
+    @contextlib.contextmanager
+    def waits(self):
+        """A key that is pressed in here waits for the end, so that no callback is left half done, or hides it.
+
+        One that is pressed again does not wait.
+        """
+        self.busy = True
+        try:
+            yield
+        finally:
+            self.busy, waiting, self.waiting = False, self.waiting, None
+            if waiting:
+                self._press(*waiting)
+
     def _press(self, number, frame):
+        if self.busy and not self.waiting:
+            self.waiting = number, frame
+            return
         try:
             self.handler(number, frame)
         except KeyboardInterrupt:
@@ -265,5 +288,10 @@ class Keyboard:
             raise
 
     def __exit__(self, *_):
-        if self.handler is not None:
+        if self.handler is None:
+            return
+        try:
             signal.signal(signal.SIGINT, self.handler)
+        except KeyboardInterrupt:  # pressed in this moment, which signal.signal looks for first
+            signal.signal(signal.SIGINT, self.handler)
+            raise

@@ -7,6 +7,7 @@ import math
 from numbers import Integral
 
 import numpy as np
+import torch
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import gen_batches
 
@@ -14,6 +15,8 @@ from .state import warn
 
 MAX_LEVELS = 256  # of whole-numbered data and of images; more are binned
 TABLE_LEVELS = 32  # bins of a real-valued table
+ROWS_FOR_ROUNDING = 20_000  # at most
+FEWEST_STEPS = 32  # of rounding, between which a feature says something
 
 
 def check_image_shape(image_shape, n_features):
@@ -38,6 +41,34 @@ def check_image_shape(image_shape, n_features):
             f"images.transpose(0, 3, 1, 2).reshape(len(images), -1), and pass {(shape[2], *shape[:2])}."
         )
     return shape
+
+
+def detached(X):
+    """A tensor without its gradients, which end where rows become numbers; what else X may be, as it is."""
+    return X.detach() if isinstance(X, torch.Tensor) else X
+
+
+def tell_of_rounding(X, given, names=None):
+    """Warn of features of which rounding to float32, or less, has left next to nothing.
+
+    ``given`` is what X was made from. The spread is that of some rows, which cost no pass over all; where the others
+    have a few that are far away, the rest still says nothing.
+    """
+    dtype = np.dtype(np.float16) if getattr(given, "dtype", None) == np.float16 else X.dtype
+    if dtype.kind != "f" or dtype.itemsize > 4:
+        return
+    some = X[:: math.ceil(len(X) / ROWS_FOR_ROUNDING)].astype(np.float64)
+    step = np.spacing(np.abs(some).max(axis=0).astype(dtype)).astype(np.float64)
+    spread = np.ptp(some, axis=0)
+    coarse = np.flatnonzero((spread > 0) & (spread < FEWEST_STEPS * step))
+    if len(coarse):
+        told = ", ".join(repr(names[i]) if names is not None else str(i) for i in coarse[:5])
+        i = coarse[0]
+        warn(
+            f"X is {dtype}, which rounds large values: feature {told}{', ...' if len(coarse) > 5 else ''} "
+            f"has next to no signal left (the first comes in steps of {step[i]:g}, and spans {spread[i]:g}). Pass "
+            "float64, or subtract the feature's minimum before the cast."
+        )
 
 
 def _chunks(X):

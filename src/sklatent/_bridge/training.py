@@ -15,6 +15,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler
 from skorch.helper import predefined_split
+from threadpoolctl import threadpool_limits
 
 from .batches import Batches, Rows
 from .callbacks import Keyboard, Progress, StopTraining, WarmUpCosine, named
@@ -45,6 +46,17 @@ def place(module, device):
 
 
 _one_at_a_time = threading.RLock()  # torch has one generator for all threads
+
+
+def _after_fork():
+    """None of the parent's threads is in the child, which would wait for ever: for OpenMP's, or for one that trains."""
+    global _one_at_a_time
+    _one_at_a_time = threading.RLock()
+    threadpool_limits(1, "openmp")  # torch's, and scikit-learn's, at whose mixtures a MADE starts
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextlib.contextmanager
@@ -145,10 +157,12 @@ class RowNet(NeuralNet):
         return {"loss": self.criterion_(losses, None), "y_pred": losses}
 
     def notify(self, method_name, **cb_kwargs):
+        keyboard = getattr(self, "keyboard_", None) or Keyboard()  # there is none where a user trains the net
         try:
-            super().notify(method_name, **cb_kwargs)
+            with keyboard.waits():
+                super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as stop:
-            if self.keyboard_.pressed:
+            if keyboard.pressed:
                 raise
             raise StopTraining from stop
 

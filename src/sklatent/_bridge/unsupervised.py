@@ -24,7 +24,7 @@ APART, MOST_APART, FEWEST_TO_KEEP_APART = 0.2, 1000, 10  # rows kept apart to sa
 FEW_ROWS = 2000  # up to which all are trained on in the end
 STEPS_OF_FEW, STEPS_OF_MANY, STEPS_TO_WARM, FEWEST_EPOCHS = 2000, 4000, 100, 3
 STILL_FALLING = 0.01  # of the held-out loss, in the last tenth of the steps
-FEWEST_ROWS = 50  # of a batch of partial_fit that may change the statistics kept beside the net
+FEWEST_ROWS = 50  # of a batch of partial_fit that may say what rows are like: their range, what is kept beside the net
 
 
 class UnsupervisedEstimator(TorchEstimator):
@@ -142,8 +142,9 @@ class UnsupervisedEstimator(TorchEstimator):
     def partial_fit(self, X, y=None):
         """Train for one pass over the rows of X.
 
-        The first call learns the scaling (or binning) from its rows; later calls keep it. The learning rate is
-        constant, and there is no early stopping. What fails, or is interrupted, changes nothing.
+        The first call learns the scaling (or binning) from its rows, and warns if they are fewer than 50; later calls
+        keep it. The learning rate is constant, and there is no early stopping. What fails, or is interrupted, changes
+        nothing.
 
         Parameters
         ----------
@@ -160,7 +161,9 @@ class UnsupervisedEstimator(TorchEstimator):
             self._validate_params()
             X = self._check_rows(X, reset=first)
             seed = fresh_seed(self.random_state)
-            if not first:
+            if first:
+                tell_of_few_rows(len(X))
+            else:
                 seed = (seed + self.n_iter_) % 2**31  # not the same shuffle in every call
             self._prepare(X, seed, first)
             self._train(self._phase(Rows(X), n_epochs=1, scheduled=False, checkpoint=None), seed, keep=False)
@@ -197,6 +200,15 @@ class UnsupervisedEstimator(TorchEstimator):
 
     def _after_training(self, X):
         """Fitted attributes that need the trained net, from the rows that it was trained on."""
+
+
+def tell_of_few_rows(n):
+    """Warn where so few rows decide what all later ones are measured by."""
+    if n < FEWEST_ROWS:
+        warn(
+            f"The first partial_fit learns the range and scale of the features from its rows, here {n}, and later "
+            f"calls keep them: other rows may then be far outside. Pass {FEWEST_ROWS} typical rows or more at first."
+        )
 
 
 def tell_if_falling(losses, times, unit, n_epochs):

@@ -16,9 +16,11 @@ from .._bridge.batches import Rows
 from .._bridge.callbacks import Freeze, WeightAverage
 from .._bridge.checkpoints import cleared_at_the_end
 from .._bridge.docs import fill_doc
+from .._bridge.rows import detached
 from .._bridge.state import all_or_nothing, warn
 from .._nn.classifier import Classifier
 from .._nn.corruption import CORRUPTIONS, make_corruption
+from .graph import check_index
 from .label_spreading import ROWS_TO_COMPARE, GraphLabelSpreading, compare_with_pca
 from .labels import UNLABELLED, MostLikelyClass, check_missing, encode_labels
 from .recipes import recipe
@@ -117,6 +119,11 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
     A y of -1 and 1 alone is the binary coding, in which -1 is a class. Pretraining and the graph treat all rows of
     ``fit``: what is to be a fair test must not be among them.
 
+    Fitted with unlabelled rows, it holds the codes of all rows of ``fit`` in ``graph_``, and so does a pickle of it:
+    they predict, and cannot be left out; with the decoder of ``encoder_``, whom it is given to can rebuild the rows
+    roughly. What it says of each row, ``label_distributions_`` and ``transduction_``, here and in ``graph_``, can be
+    deleted: ``predict`` does without. Without unlabelled rows it holds none of this.
+
     References
     ----------
     A. Iscen, G. Tolias, Y. Avrithis, O. Chum, "Label propagation for deep semi-supervised learning", 2019 (graph and
@@ -183,6 +190,8 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
 
         Raises
         ------
+        ImportError
+            If rows are unlabelled and more than 100,000 differ, but pynndescent is not installed.
         TypeError
             If ``encoder`` is none of this library's with an encoder and a decoder.
         ValueError
@@ -192,8 +201,10 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
             self._validate_params()
             check_missing(y)
             encoder = self._checked_encoder(X)
-            X, y = validate_data(self, X, y, dtype=DTYPES, order=None)
+            X, y = validate_data(self, detached(X), y, dtype=DTYPES, order=None)
             self.classes_, codes = encode_labels(y)
+            if (codes == UNLABELLED).any():
+                check_index(X)  # before anything is trained
             seed = fresh_seed(self.random_state)
             known, apart = self._labels_apart(codes, seed)
             self.encoder_ = self._fitted_encoder(encoder, X, seed)

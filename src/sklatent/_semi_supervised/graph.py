@@ -21,6 +21,7 @@ from sklearn.neighbors import NearestNeighbors
 from .._bridge.state import warn
 
 MAX_EXACT_ROWS = 100_000  # beyond, exact neighbours cost minutes
+MAY_COINCIDE = 0.01  # of the codes of rows that differ
 MOST_SPLITS = 3  # of the labels, to hold out
 MOST_POWER = 20  # of a distribution
 MOST_STEPS = 10_000  # of conjugate gradients
@@ -35,14 +36,32 @@ def neighbor_index(Z, n_neighbors, n_jobs=None):
     """An index with ``kneighbors``: exact up to ``MAX_EXACT_ROWS``, beyond that approximate by pynndescent."""
     if len(Z) <= MAX_EXACT_ROWS:
         return NearestNeighbors(n_neighbors=n_neighbors, n_jobs=n_jobs).fit(Z)
+    return _Approximate(Z, n_neighbors, n_jobs, _descent(len(Z)))
+
+
+def check_index(X):
+    """Raise ImportError if codes of the rows X will be too many for an exact index, and there is no other.
+
+    Rows that are equal have one code, and are one node. Rows that differ have codes that do, but for the few that
+    float32 rounds to one: less than ``MAY_COINCIDE`` of 100,000 even where a row has a single code.
+    """
+    most, seen = (1 + MAY_COINCIDE) * MAX_EXACT_ROWS, set()
+    for row in X if len(X) > most else ():
+        seen.add(hash(row.tobytes()))
+        if len(seen) > most:
+            _descent(len(X))
+            return
+
+
+def _descent(n):
     try:
         from pynndescent import NNDescent
     except ImportError as error:
         raise ImportError(
-            f"Neighbours among {len(Z)} rows are found by pynndescent, which is not installed: "
+            f"Neighbours among {n} rows are found by pynndescent, which is not installed: "
             'pip install "sklatent[approximate]".'
         ) from error
-    return _Approximate(Z, n_neighbors, n_jobs, NNDescent)
+    return NNDescent
 
 
 class _Approximate:

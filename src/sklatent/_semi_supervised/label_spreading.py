@@ -8,6 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._bridge.rows import detached
 from .._bridge.state import Estimator, all_or_nothing, warn
 from . import graph
 from .labels import UNLABELLED, MostLikelyClass, check_missing, encode_labels
@@ -79,7 +80,12 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
     Distances are Euclidean: features of different units need a ``StandardScaler`` in front. Rows that coincide are
     one node of the graph. Neighbours are exact up to 100,000 different rows (20 s on one core for 60,000 rows of 64
     features) and beyond that found by pynndescent, an extra: ``pip install "sklatent[approximate]"``. Memory is linear
-    in the number of rows. A pickle holds no index of the neighbours: loading it builds that anew.
+    in the number of rows.
+
+    The fitted object holds the rows of ``fit``, and so does a pickle of it: new rows are compared with them. Whom it is
+    given to can read them; they cannot be left out. What it says of each, ``label_distributions_`` and
+    ``transduction_``, can: ``predict`` does without, so delete these two to make a pickle smaller. It holds no index of
+    the neighbours: loading it builds that anew.
 
     A y of -1 and 1 alone is the binary coding, in which -1 is a class; in all others it marks the unlabelled rows.
 
@@ -140,7 +146,7 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
         with all_or_nothing(self):
             self._validate_params()
             check_missing(y)  # in better words than those of the next line
-            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+            X, y = validate_data(self, detached(X), y, dtype=[np.float64, np.float32])
             self.classes_, codes = encode_labels(y)
             self._nodes_, node = np.unique(X, axis=0, return_inverse=True)
             node = node.reshape(-1)  # shape differs between versions of numpy
@@ -169,7 +175,7 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
         probabilities : ndarray of shape (n_samples, n_classes), float64
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = validate_data(self, detached(X), dtype=[np.float64, np.float32], reset=False)
         if len(self._nodes_) == 1:
             return np.repeat(self._distributions_, len(X), axis=0)
         distances, rows = self._index_.kneighbors(X)
