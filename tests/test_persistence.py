@@ -5,6 +5,7 @@ import pickle
 import pickletools
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 
 import joblib
@@ -17,7 +18,7 @@ from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from sklatent import AutoencoderTransformer, EncoderClassifier, GraphLabelSpreading
+from sklatent import AutoencoderTransformer, EncoderClassifier, GraphLabelSpreading, PixelRNNDensity
 from sklatent._bridge import training
 
 every = pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)
@@ -220,6 +221,16 @@ def test_a_file_that_asks_for_a_larger_net_is_refused_before_it_takes_memory(cls
             load_with(fitted[cls], _spec_={name: HUGE[name]})
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limit)
+
+
+def test_a_file_that_asks_for_a_longer_image_takes_no_memory_for_it(fitted):
+    layer = fitted[PixelRNNDensity].net_.module_.core.lstms[0]
+    tracemalloc.start()
+    with torch.device("meta"):
+        type(layer)((1, 10**6), 8, 8)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10**6, "a list of its diagonals would be 100 MB"
 
 
 @every_net

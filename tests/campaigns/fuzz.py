@@ -271,9 +271,12 @@ class Calls(RuleBasedStateMachine):
             reaches = verb != "decision_function"  # less an offset of -inf where too few rows calibrate
             assert np.isfinite(values).all() or not (inside and reaches), f"{verb} is not finite"
         exact = isinstance(self.estimator, (*NETS, HistogramDensity)) or verb == "transform"
-        same = assert_array_equal if exact or values.dtype.kind != "f" else close
         few = (len(rows) + 1) // 2  # in their places, with no others behind them
-        same(np.asarray(getattr(self.estimator, verb)(rows[:few])), values[:few])
+        fewer = np.asarray(getattr(self.estimator, verb)(rows[:few]))
+        if exact:
+            assert_array_equal(fewer, values[:few])
+        elif verb not in ("predict", "p_values"):  # ranks and labels jump where rounding, by distances, decides a tie
+            assert_allclose(fewer, values[:few], rtol=1e-6, atol=1e-6)
 
     def _query(self, call, *, must=False):
         """What a call gives that is to change nothing."""
@@ -301,11 +304,6 @@ class Calls(RuleBasedStateMachine):
         return None
 
 
-def close(found, expected):
-    """To rounding, as where distances decide."""
-    assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
-
-
 def check(cls, n_sequences, n_calls=5):
     """Raises what the first sequence that fails has raised, with the shortest such sequence in its notes."""
     machine = seed(0)(type(f"CallsOf{cls.__name__}", (Calls,), {"cls": cls}))
@@ -322,8 +320,8 @@ def main(n):
         try:
             check(cls, n)
         except Exception as error:
-            steps = " ".join(getattr(error, "__notes__", ()))
-            found.append(f"{cls.__name__}: {type(error).__name__}: {error} {steps}")
+            for each in getattr(error, "exceptions", [error]):  # hypothesis groups what it tells apart
+                found.append(f"{cls.__name__}: {each!r} {' '.join(getattr(each, '__notes__', ()))}")
     return n * len(ESTIMATORS), found
 
 

@@ -23,7 +23,7 @@ def state(value):
     if isinstance(value, BaseEstimator):
         return type(value), state(value.__getstate__())
     if isinstance(value, dict):
-        return {key: state(each) for key, each in value.items()}
+        return {key: state(each) for key, each in value.items() if key != "dur"}  # how long an epoch took
     if isinstance(value, list | tuple):
         return [state(each) for each in value]
     return repr(value)

@@ -53,7 +53,7 @@ class Key:
     """
 
     def __init__(self, seconds):
-        self.seconds, self.pressed = seconds, False
+        self.seconds, self.place = seconds, None  # the line of the library in which it was pressed
 
     def __enter__(self):
         signal.signal(signal.SIGINT, self.interrupt)
@@ -68,7 +68,7 @@ class Key:
         while frame is not None and f"{os.sep}sklatent{os.sep}" not in frame.f_code.co_filename:
             frame = frame.f_back
         if frame is not None:
-            self.pressed = True
+            self.place = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
             raise KeyboardInterrupt
 
 
@@ -79,8 +79,13 @@ def everything(estimator):
     return state(estimator), optimizers
 
 
-def wrong(make, call, goes_on, seconds):
-    """Press a key in a call: whether it was pressed in time, and what was then wrong, in words or None."""
+def called(estimator, call):
+    call(estimator)
+    return estimator
+
+
+def pressed(make, call, goes_on, seconds):
+    """Press a key in a call: the line it came to, None if it was too late, and what was then wrong, or None."""
     estimator = make()
     before, draws, came = everything(estimator), torch.get_rng_state(), None
     with Key(seconds) as key:
@@ -88,17 +93,18 @@ def wrong(make, call, goes_on, seconds):
             call(estimator)
         except BaseException as error:
             came = error
-    if not key.pressed:
-        return False, None
+    if key.place is None:
+        return None, None
     if not isinstance(came, KeyboardInterrupt):
-        return True, f"the key was swallowed, and {came!r} came instead"
+        return key.place, f"the key was swallowed, and {came!r} came instead"
     if signal.getsignal(signal.SIGINT) != key.interrupt:
-        return True, "the handler of signals is another"
+        return key.place, "the handler of signals is another"
     if not torch.equal(draws, torch.get_rng_state()):
-        return True, "torch's global generator moved"
+        return key.place, "torch's global generator moved"
     if goes_on:
-        return True, None if everything(estimator) == before else "what was fitted changed"
-    return True, half_fitted(estimator)
+        whole = everything(estimator) in (before, everything(called(make(), call)))  # a key may come as all is done
+        return key.place, None if whole else "what was fitted changed"
+    return key.place, half_fitted(estimator)
 
 
 def half_fitted(estimator):
@@ -131,10 +137,10 @@ def main(n, calls=calls):
             break
         name, make, call, goes_on = calls[i % len(calls)]
         seconds = max(1e-5, np.random.RandomState(i).uniform() * lasts[i % len(calls)])
-        in_time, words = wrong(make, call, goes_on, seconds)
-        tried += in_time
+        place, words = pressed(make, call, goes_on, seconds)
+        tried += place is not None
         if words:
-            found.append(f"{name}, key {i} after {1000 * seconds:.3f} ms: {words}")
+            found.append(f"{name}, key {i} after {1000 * seconds:.3f} ms at {place}: {words}")
     return tried, found
 
 

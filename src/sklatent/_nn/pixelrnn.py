@@ -127,7 +127,6 @@ class DiagonalBiLSTM(nn.Module):
         from_right = (row * width + width - 1 - column)[from_left]
         self.register_buffer("paths", torch.stack([from_left, from_right]), persistent=False)
         self.register_buffer("raster", self.paths.argsort(1), persistent=False)
-        self.steps = [(max(0, d - width + 1), min(height - 1, d)) for d in range(height + width - 1)]  # rows, incl.
 
     def forward(self, x):  # (p, n, c) -> (p, n, h)
         n, width = x.shape[1], self.size[1]
@@ -135,7 +134,8 @@ class DiagonalBiLSTM(nn.Module):
         gates = torch.baddbmm(self.bias, paths, self.input_weight).unflatten(1, (-1, n))  # (2, p, n, 4 h)
         h = cell = x.new_zeros(2, 1, n, self.n_hidden)
         diagonals = []
-        for step, enter in enumerate(gates.split([last - first + 1 for first, last in self.steps], 1)):
+        steps = [self._rows(step) for step in range(sum(self.size) - 1)]
+        for step, enter in enumerate(gates.split([last - first + 1 for first, last in steps], 1)):
             around = torch.cat([self._of(step, h), self._of(step, h, above=1)], -1).flatten(1, 2)
             enter = torch.baddbmm(enter.flatten(1, 2), around, self.state_weight).view_as(enter)
             h, cell = _lstm(enter, self._of(step, cell))
@@ -143,11 +143,16 @@ class DiagonalBiLSTM(nn.Module):
         left, right = (part[order] for part, order in zip(torch.cat(diagonals, 1), self.raster, strict=True))
         return left + _move(right, width, -width)
 
+    def _rows(self, step):
+        """The first and the last row that the diagonal of a step is in."""
+        height, width = self.size
+        return max(0, step - width + 1), min(height - 1, step)
+
     def _of(self, step, state, above=0):  # (2, rows of the step before, n, h) -> (2, rows of the step, n, h)
         """The states of the neighbours in the same row, or in the row above; zeros outside the image."""
         if step == 0:
             return state
-        (first, last), (first_before, last_before) = self.steps[step], self.steps[step - 1]
+        (first, last), (first_before, last_before) = self._rows(step), self._rows(step - 1)
         return _move(state, first_before - first + above, last - last_before - above)
 
     def cache(self, n):
