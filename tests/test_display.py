@@ -35,6 +35,7 @@ every = pytest.mark.parametrize("cls", DISPLAYS, ids=lambda cls: cls.__name__)
 
 @pytest.fixture(autouse=True)
 def _close_figures():
+    plt.close("all")  # of docstrings' examples
     yield
     plt.close("all")
 

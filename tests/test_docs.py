@@ -10,6 +10,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pytest
 
+from sklatent._semi_supervised import recipes
+
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -20,6 +22,7 @@ every = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 @every
 def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # what a page writes goes here
+    monkeypatch.setattr(recipes, "MOST_EPOCHS", 20)  # by default an EncoderClassifier takes half a minute
     text = page.read_text()
     namespace = {}
     with warnings.catch_warnings():

@@ -160,10 +160,10 @@ def test_files_name_this_library_s_classes_alone_and_score_the_same(method, tmp_
             skops.io.loads(dumped, trusted=trusted), pickle.loads(pickle.dumps(detector)),
             joblib.load(tmp_path / "detector.joblib", mmap_mode="r"),
         ]  # fmt: skip
+        before, after = detector.p_values(NEW), detector.recalibrate(X[:400]).p_values(X)
         for other in loaded:
-            assert_array_equal(other.p_values(NEW), detector.p_values(NEW))
-            assert_array_equal(other.recalibrate(X[:400]).p_values(X), detector.recalibrate(X[:400]).p_values(X))
-            detector.fit(X[:n])
+            assert_array_equal(other.p_values(NEW), before)
+            assert_array_equal(other.recalibrate(X[:400]).p_values(X), after)
 
 
 def test_a_file_holds_the_rows_of_the_default_pool_once_for_each_member_and_no_tree():

@@ -143,8 +143,9 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
     >>> from sklearn.datasets import load_digits
     >>> from sklatent import EncoderClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> few = np.where(np.arange(len(y)) < 50, y, -1)
-    >>> classifier = EncoderClassifier(image_shape=(8, 8), random_state=0).fit(X, few)
+    >>> X, y = X[:500], y[:500]
+    >>> few = np.where(np.arange(500) < 50, y, -1)
+    >>> classifier = EncoderClassifier(image_shape=(8, 8), max_iter=10, random_state=0).fit(X, few)
     >>> bool(np.mean(classifier.transduction_ == y) > 0.9)
     True
     """
