@@ -3,37 +3,37 @@
     python tests/campaigns/mutants.py --n 200 --seed 0 [--resume]
 
 Faults go into a copy of the tree, never into the tree itself. Each has a process of its own, forked from one that has
-torch but not sklatent in memory, and meets the tests that call the function it is in, cheapest file first. Which those
+torch but not sklatent in memory, and meets the tests that call the function it is in, the quick ones first. Which those
 are is measured once, and again for test files that changed. ``output/mutants`` holds that, and the results;
 with ``--resume`` what was caught counts, survivors and what was not tried yet are run.
 
 Left out, as no test here could or should see a difference: texts (docstrings, errors, warnings), ``docs.py``, default
-arguments (estimators pass their own; signatures and docs are held together elsewhere), and branches for cuda and mps.
+arguments (estimators pass their own; signatures and docs are held together elsewhere), ``strict`` of zips, ``detach``
+where no gradient flows, and branches for cuda and mps.
 """
 
 import argparse
 import ast
+import gc
 import hashlib
 import json
 import os
-import random
 import shutil
 import signal
 import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import pandas  # noqa: F401  what the tests import is in memory before the forks
 import pytest
-import sklearn.utils.estimator_checks
+import sklearn.utils.estimator_checks  # noqa: F401
 import skops.io  # noqa: F401
-import skorch.callbacks
-import torch
+import skorch.callbacks  # noqa: F401
+import torch  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE, OUTPUT = ROOT / "src/sklatent", ROOT / "output/mutants"
@@ -41,8 +41,10 @@ FILES = [f"{room}/{p.name}" for room in ("_nn", "_bridge") for p in sorted((SOUR
 FILES = [name for name in FILES if not name.endswith(("__init__.py", "docs.py"))]
 TESTS = [p.name for p in sorted((ROOT / "tests").glob("test_nn_*.py"))]
 TESTS += [f"test_{name}.py" for name in (
-    "training", "callbacks", "starts", "state", "density", "autoencoder", "classifier", "persistence", "bad_input",
+    "bridge", "training", "callbacks", "starts", "state", "density", "autoencoder", "classifier", "persistence",
+    "bad_input",
 )]  # fmt: skip  # the others are of other rooms, and slow
+QUICK = 0.3  # seconds; such tests come before others
 BUDGET = 90  # seconds of tests that a fault has to get through, as measured
 EQUIVALENT = {}  # name of a fault: why it changes nothing that a test could or should see
 
@@ -128,8 +130,9 @@ def faults_of_call(node, text, here):
         of_module = isinstance(receiver, ast.Name) and receiver.id in ("np", "torch", "math", "copy")
         yield "dropped", node, text_of(node.args[0] if of_module else receiver, text)
     of_module = isinstance(receiver, ast.Name) and receiver.id in ("np", "math")
-    learns = not of_module and not any(isinstance(each, ast.FunctionDef) and no_gradient(each) for each in here)
-    if learns and isinstance(node.func, ast.Attribute) and name in LENGTHENED and here[0].file.startswith("_nn"):
+    learns = here[0].file.startswith("_nn") and not here[0].file.endswith(("scaling.py", "corruption.py"))
+    learns &= not of_module and not whole.endswith(".detach()") and not any(map(no_gradient, here))
+    if learns and isinstance(node.func, ast.Attribute) and name in LENGTHENED:
         yield "detach", node, f"{whole}.detach()"
     if name in ("manual_seed", "RandomState") and node.args and not isinstance(node.args[0], ast.Constant):
         yield "seed", node.args[0], "0"
@@ -140,10 +143,14 @@ def faults_of_call(node, text, here):
             yield "extreme", node, whole.replace(f"{word.arg}=", f"{SWAPS[word.arg]}=", 1)
 
 
-def no_gradient(function):
-    return any("no_grad" in ast.unparse(each) for each in function.decorator_list) or function.name in (
-        "draw", "sample", "start_row", "pixel", "statistics", "limits", "features", "cell_sums", "pooled", "held_out_loss",
-    )  # fmt: skip
+def no_gradient(node):
+    if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return False
+    return any("no_grad" in ast.unparse(each) for each in node.decorator_list) or node.name.endswith((
+        "Cache", "ByDegree", "draw", "sample", "statistics", "features", "cell_sums", "pooled", "held_out_loss",
+        "regret", "resample", "late", "limits", "table", "degrees", "positions", "log_width", "__init__", "matrix",
+        "unbounded", "row", "_pick", "_chosen",
+    ))  # fmt: skip
 
 
 def skipped(node, text, here):
@@ -156,7 +163,9 @@ def skipped(node, text, here):
         return True
     if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "warn":
         return True
-    if isinstance(node, ast.If | ast.IfExp) and any(word in ast.unparse(node.test) for word in ("cuda", "mps", ".type ==")):
+    if isinstance(node, ast.If | ast.IfExp) and any(
+        word in ast.unparse(node.test) for word in ("cuda", "mps", ".type ==")
+    ):
         return True
     line = text[text.rfind("\n", 0, node.start) + 1 : node.start] if hasattr(node, "start") else ""
     return isinstance(here[-1], ast.FunctionDef) and (node in here[-1].decorator_list or "cuda" in line)
@@ -204,18 +213,18 @@ def faults(file):
 
 
 def drawn(n, seed):
-    """``n`` faults, as even over files and kinds as there are some: round after round one of each pair that has any."""
-    cells, dice = {}, random.Random(seed)
+    """``n`` faults, as even over files and kinds as there are some: round after round one of each pair that has any.
+
+    By a hash of each: a change elsewhere leaves most of them what they were.
+    """
     every = [fault for file in FILES for fault in faults(file)]
     unknown = EQUIVALENT.keys() - {fault["key"] for fault in every}
     if unknown:
         raise ValueError(f"EQUIVALENT explains faults that there are not: {sorted(unknown)}")
-    dice.shuffle(every)
-    for fault in every:
+    cells = {}
+    for fault in sorted(every, key=lambda fault: hashlib.sha256(f"{seed} {fault['key']}".encode()).digest()):
         cells.setdefault((fault["file"], fault["kind"]), []).append(fault)
-    pairs = sorted(cells)
-    dice.shuffle(pairs)
-    rounds = (cells[pair][i] for i in range(max(map(len, cells.values()))) for pair in pairs if i < len(cells[pair]))
+    rounds = (cell[i] for i in range(max(map(len, cells.values()))) for cell in cells.values() if i < len(cell))
     return [fault for fault, _ in zip(rounds, range(n), strict=False)]
 
 
@@ -265,7 +274,7 @@ class Chosen:
 
 
 def forked(tree, work):
-    """``work()`` in a fork that imports sklatent from ``tree``; its process id. What it returns is in ``tree/result``."""
+    """``work()`` in a fork that imports sklatent from ``tree``, and leaves its result there; the id of the process."""
     pid = os.fork()
     if pid:
         return pid
@@ -285,8 +294,8 @@ def forked(tree, work):
 
 
 def tested(plan):
-    """The first test that fails, of a dict: test file -> [[seconds, name], ...]; None if none does."""
-    for file, tests in plan.items():
+    """The first test that fails, of pairs of a file and [[seconds, name], ...]; None if none does."""
+    for file, tests in plan:
         limit = 20 + 3 * sum(seconds for seconds, _ in tests)  # then the process ends: the fault made a loop
         signal.setitimer(signal.ITIMER_PROF, limit)  # of the processor's time, whoever else has some of it
         signal.alarm(300 + int(10 * limit))  # where it waits for nothing
@@ -309,12 +318,14 @@ def in_turn(jobs, n_workers):
         free, running = [], {}
         for i in range(n_workers):
             free.append(Path(folder) / str(i))
-            shutil.copytree(ROOT / "src", free[-1] / "src", ignore=shutil.ignore_patterns("__pycache__"))
-            shutil.copytree(ROOT / "tests", free[-1] / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / "src", free[-1] / "src")
+            shutil.copytree(ROOT / "tests", free[-1] / "tests")  # with what pytest has compiled
             for name in ("pyproject.toml", "CONTRIBUTING.md"):
                 shutil.copy(ROOT / name, free[-1])
         try:
+            gc.freeze()  # a collection would touch, and so copy, all that a fork shares
             jobs = iter(jobs)
+            gc.freeze()
             while True:
                 for name, prepare, work in jobs if free else ():
                     tree = free.pop()
@@ -337,6 +348,7 @@ def in_turn(jobs, n_workers):
 
 def callers(n_workers):
     """Which tests call which function: a dict, test name -> [seconds, places]."""
+
     def digest(*paths):
         return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
@@ -354,22 +366,18 @@ def callers(n_workers):
 
 
 def plan_of(fault, tests):
-    """The tests that can see a fault, as ``tested`` takes them: within the budget, cheapest file first."""
+    """The tests that can see a fault, as ``tested`` takes them, within the budget."""
     places = {fault["place"]}
     if fault["place"] is None:  # of a constant: the functions that name it, else all of the file
         places = set(users(fault["constant"])) or {p for _, each in tests.values() for p in each if fault["file"] in p}
-    by_file = {}
-    for name, (seconds, each) in tests.items():
-        if places & set(each):
-            by_file.setdefault(name.partition("::")[0].removeprefix("tests/"), []).append([seconds, name])
+    chosen = sorted((seconds, name) for name, (seconds, each) in tests.items() if places & set(each))
+    files = {name: name.partition("::")[0].removeprefix("tests/") for _, name in chosen}
     plan, left = {}, BUDGET
-    for file in sorted(by_file, key=lambda file: sum(seconds for seconds, _ in by_file[file])):
-        plan[file] = []
-        for seconds, name in sorted(by_file[file]):
-            left -= seconds
-            if left > 0:
-                plan[file].append([seconds, name])
-    return {file: chosen for file, chosen in plan.items() if chosen}
+    for seconds, name in chosen:  # the quick ones of all files come before the others of any
+        left -= seconds
+        if left > 0:
+            plan.setdefault((seconds > QUICK, "_nn_" not in name, files[name]), []).append([seconds, name])
+    return [(file, each) for (*_, file), each in sorted(plan.items())]
 
 
 def users(constant):
@@ -382,7 +390,7 @@ def users(constant):
 def plant(fault):
     def prepare(tree):
         for file in FILES:  # what the fault before has left
-            shutil.copy(SOURCE / file, tree / "src/sklatent" / file)
+            shutil.copy2(SOURCE / file, tree / "src/sklatent" / file)
         text = (SOURCE / fault["file"]).read_text()
         text = text[: fault["start"]] + fault["new"] + text[fault["end"] :]
         (tree / "src/sklatent" / fault["file"]).write_text(text)
@@ -417,7 +425,8 @@ def main(n=200, seed=0, resume=False, n_workers=2):
                 print("survived", line_of(faults_by_key[key]), flush=True)
     survivors = [line_of(fault) for key, fault in faults_by_key.items() if not results[key]]
     n_equal = n - len(chosen)
-    print(f"{len(chosen) - len(survivors)} of {len(chosen)} caught, {n_equal} equivalent, {time.perf_counter() - start:.0f} s")
+    n_caught, seconds = len(chosen) - len(survivors), time.perf_counter() - start
+    print(f"{n_caught} of {len(chosen)} caught, {n_equal} equivalent, {seconds:.0f} s")
     return len(chosen), survivors
 
 
