@@ -368,7 +368,7 @@ def test_what_is_given_late_takes_proposals_and_their_number_is_told(monkeypatch
 
     def none(levels, given, n_proposals, generator):
         sizes.append(len(levels))
-        return levels, torch.ones(len(levels))
+        return levels, torch.ones(len(levels), dtype=torch.float64)
 
     monkeypatch.setattr(model, "_resample", none)
     model.complete(x, given, 2**17)  # 2^20 numbers at a time: two rows of 4 times 2^17
