@@ -1,7 +1,9 @@
 """Small parts of the bridge, each alone, against numbers worked out by hand."""
 
+import inspect
 import math
 import warnings
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +21,7 @@ from sklatent._bridge.base import check_widths, fits_float32, fresh_seed
 from sklatent._bridge.batches import Batches, Rows
 from sklatent._bridge.callbacks import LinearWarmUp, Looks, StopAfter, WarmUpCosine, WeightAverage
 from sklatent._bridge.loading import Aside
+from sklatent._bridge.state import Estimator, Interrupted, all_or_nothing
 from sklatent._bridge.training import Phase
 from sklatent._bridge.unsupervised import tell_if_falling
 
@@ -264,6 +267,54 @@ def test_a_module_built_aside_has_the_draws_of_its_seed():
     assert torch.equal(found.weight, expected.weight)
     assert torch.equal(found.bias, expected.bias)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def failed(holder, change, error, **options):
+    """What ``all_or_nothing`` makes of a call that changes the holder, and then fails."""
+    with pytest.raises(type(error)), all_or_nothing(holder, **options):
+        change(holder)
+        raise error
+    return vars(holder)
+
+
+class Holder(Estimator):
+    pass
+
+
+def test_what_a_failed_call_changes_in_place_is_what_it_was():
+    def change(holder):
+        holder.array_ += 1
+        holder.pairs_[0][1]["b"].append(2)
+        holder.pairs_.append(3)
+        inner.components_[:] = 0
+        inner.n_components = 5
+        holder.new_, holder.parameter = 1, [2]
+
+    holder, inner = Holder(), PCA(2).fit(X)
+    components = inner.components_.copy()
+    vars(holder).update({"parameter": [1], "array_": np.zeros(3), "pairs_": [("a", {"b": [1]})], "inner_": inner})
+    left = failed(holder, change, RuntimeError(), anew=False)
+    assert left.keys() == {"parameter", "array_", "pairs_", "inner_"}
+    assert_array_equal(left["array_"], 0)
+    assert left["pairs_"] == [("a", {"b": [1]})]
+    assert left["inner_"] is inner
+    assert_array_equal(inner.components_, components)
+    assert inner.n_components == 2
+    assert left["parameter"] == [2]  # no result of a fit
+
+
+def test_a_failed_call_that_starts_anew_leaves_nothing_but_what_an_interrupt_has_kept():
+    holder = Holder()
+    change = partial(setattr, holder, "array_")
+    assert failed(holder, lambda _: change(1), RuntimeError()) == {}
+    assert failed(holder, lambda _: change(2), Interrupted(holder)) == {"array_": 2}
+    assert failed(holder, lambda _: change(3), Interrupted(Holder())) == {}
+
+
+def test_inspect_is_told_the_file_and_others_the_package():
+    assert inspect.getmodule(AutoencoderTransformer).__name__ == "sklatent._autoencoders.autoencoder"
+    assert AutoencoderTransformer.__module__ == "sklatent"
+    assert Phase.__module__ == "sklatent._bridge.training"
 
 
 # -- from the linear start ---------------------------------------------------------------------------------------------

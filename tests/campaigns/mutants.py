@@ -346,16 +346,19 @@ def in_turn(jobs, n_workers):
                 os.kill(pid, signal.SIGKILL)
 
 
+def key_of(file):
+    """A digest of a test file and of all that it imports."""
+    text = (ROOT / "tests" / file).read_text()
+    helpers = [path for path in sorted((ROOT / "tests").glob("co*.py")) if path.stem in ("conftest", *text.split())]
+    paths = [ROOT / "tests" / file, *helpers, *sorted(SOURCE.rglob("*.py"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
 def callers(n_workers):
     """Which tests call which function: a dict, test name -> [seconds, places]."""
-
-    def digest(*paths):
-        return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
-
-    shared = [*sorted(SOURCE.rglob("*.py")), *sorted((ROOT / "tests").glob("co*.py"))]
     known = OUTPUT / "callers.json"
     found = json.loads(known.read_text()) if known.exists() else {}
-    keys = {file: digest(ROOT / "tests" / file, *shared) for file in TESTS}
+    keys = {file: key_of(file) for file in TESTS}
     stale = [file for file in TESTS if found.get(file, {}).get("key") != keys[file]]
     jobs = ((file, lambda tree: None, lambda tree, file=file: measured(file, tree)) for file in stale)
     for file, tests in in_turn(jobs, n_workers):
