@@ -271,9 +271,14 @@ def test_a_module_built_aside_has_the_draws_of_its_seed():
 
 def failed(holder, change, error, **options):
     """What ``all_or_nothing`` makes of a call that changes the holder, and then fails."""
-    with pytest.raises(type(error)), all_or_nothing(holder, **options):
+
+    @all_or_nothing(holder, **options)
+    def call():
         change(holder)
         raise error
+
+    with pytest.raises(type(error)):
+        call()
     return vars(holder)
 
 
