@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import signal
 import warnings
 from functools import partial
 from types import SimpleNamespace
@@ -90,6 +91,7 @@ def test_looks_end_with_the_best_weights_once_twice_their_steps_brought_nothing(
     assert looks.best_step_ == 0
     assert looks.best_ is looks.start_
     assert net.step == 215  # 200 steps at least; after 179 and 196
+    assert Net(lambda step: [1.0, 1.0]).run(Looks(None), 20).best_step_ == 0  # the first of equals
 
 
 def test_gains_are_more_than_one_standard_error():
@@ -168,6 +170,10 @@ def test_batches_of_inference_hold_about_as_many_numbers_whatever_the_width():
     assert [training.inference_rows(d, cpu) for d in (1, 64, 100, 500, 1000, 10**6)] == [256, 256, 128, 32, 16, 16]
 
 
+def test_draws_are_of_a_million_numbers_at_a_time():
+    assert [training._rows_to_draw(d) for d in (1, 128, 1000, 2**20, 2**21)] == [8192, 8192, 1048, 1, 1]
+
+
 def test_all_batches_of_inference_are_of_one_shape():
     net, seen = SimpleNamespace(device="cpu", module_=nn.Identity()), []
     for n in (1, 255, 256, 257, 600):
@@ -217,6 +223,16 @@ def test_a_loss_that_stays_the_same_is_not_the_best_again():
     assert model.n_iter_ == 4
     assert model.n_steps_ == 3 * 3 + 4  # 180 rows, then 200
     assert not model.net_.module_.training
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_rows_and_the_best_is_below_all_before():
+    model = AutoencoderTransformer(2, max_iter=20, batch_size=60, learning_rate=0.2, random_state=0).fit(X)
+    losses = [epoch["train_loss"] for epoch in model.history_]
+    best = [loss < min(losses[:i], default=np.inf) for i, loss in enumerate(losses)]
+    assert [epoch["train_loss_best"] for epoch in model.history_] == best
+    assert 1 < sum(best) < 19
+    model.set_params(learning_rate=1e-30, weight_decay=0).partial_fit(X)  # batches of 60, 60, 60, 20
+    assert_allclose(model.history_[-1]["train_loss"], -model.score(X), rtol=1e-5)
 
 
 def test_rows_kept_apart_are_the_share_rounded_up_and_follow_the_seed():
@@ -342,6 +358,47 @@ def test_the_baseline_is_the_mean_loss_of_a_fifth_of_the_rows(monkeypatch):
     assert losses[0] != losses[1]
 
 
+def test_of_fewer_than_ten_rows_none_are_kept_apart():
+    with pytest.warns(UserWarning, match="Of 9 rows none can be kept apart"):
+        model = AutoencoderTransformer(2, random_state=0).fit(X[:9])
+    assert (model.n_steps_, model.n_iter_, model.history_) == (0, 0, [])
+    assert not hasattr(model, "baseline_loss_")
+    assert_allclose(model.inverse_transform(model.transform(X[:9])).mean(axis=0), X[:9].mean(axis=0), rtol=1e-5)
+
+
+@quiet
+@pytest.mark.parametrize(("training", "step", "kept"), [(0, 13, (5, 10)), (1, 3, (3,))])
+def test_ctrl_c_on_the_way_from_the_start_keeps_what_was_gained(training, step, kept, monkeypatch):
+    class Press(Callback):
+        def on_train_begin(self, net, **kwargs):
+            begun.append(0)
+
+        def on_batch_end(self, net, training=False, **kwargs):
+            begun[-1] += 1
+            if (len(begun) - 1, begun[-1]) == which:
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(unsupervised, "STEPS_OF_FEW", 60)
+    begun, which = [], (training, step)
+    z = np.random.RandomState(0).uniform(-2, 2, (300, 2))
+    curved = np.c_[z, z[:, :1] ** 2, z[:, :1] * z[:, 1:]]
+    model = AutoencoderTransformer(2, learning_rate=0.01, callbacks=[Press()], random_state=0)
+    with pytest.warns(UserWarning, match="Interrupted in epoch"), pytest.raises(KeyboardInterrupt):
+        model.fit(curved)
+    assert len(begun) == training + 1
+    assert model.n_steps_ in kept
+    assert model.n_iter_ == len(model.history_) > 0 or training == 0
+    assert model.held_out_loss_ < model.baseline_loss_
+    assert np.isfinite(model.transform(curved)).all()
+
+
+def test_steps_from_the_start_are_as_many_as_asked_for_or_three_epochs():
+    model = AutoencoderTransformer(2, batch_size=60, learning_rate=0.1)
+    few, many = model._steps(Rows(X), 10, StopAfter(1)), model._steps(Rows(np.repeat(X, 5, axis=0)), 10, StopAfter(1))
+    assert (few.n_epochs, few.n_steps, few.n_warm) == (3, 10, 100)  # of 4 steps
+    assert (many.n_epochs, many.n_steps, many.n_warm) == (3, 48, 100)  # of 16 and a rest
+
+
 @pytest.mark.parametrize(
     ("losses", "told"),
     [
@@ -364,6 +421,7 @@ def test_a_loss_that_still_falls_is_told(losses, told):
 
 
 def test_scaling_of_a_table_and_of_an_image():
+    assert_allclose(rows.learn_affine(0.01 * X, "u")["u.scale"], 0.01 * X.std(axis=0))
     table = rows.learn_affine(X, "u")
     assert_allclose(table["u.shift"], X.mean(axis=0))
     assert_allclose(table["u.scale"], X.std(axis=0))

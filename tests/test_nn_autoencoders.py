@@ -213,6 +213,19 @@ def test_log_prob_in_chunks_is_log_prob_at_once():
     assert_close(vae.log_prob(x, noise), each.logsumexp(0) - math.log(150))
 
 
+@pytest.mark.parametrize(("n_features", "n_draws"), [(6, [64, 36]), (1024, [16] * 6 + [4]), (40_000, [1] * 100)])
+def test_a_row_s_draws_are_decoded_a_few_thousand_numbers_at_a_time(n_features, n_draws, monkeypatch):
+    vae, seen = make_vae(Reals(n_features), (n_features,), 3, partial(mlp, widths=())).eval(), []
+
+    def none(target, z):
+        seen.append(len(z))
+        return torch.zeros(z.shape[:-1])
+
+    monkeypatch.setattr(vae, "_log_likelihood", none)
+    vae.log_prob(torch.zeros(1, n_features), torch.randn(100, 3))
+    assert seen == n_draws
+
+
 def test_bernoulli_sums_to_one():
     vae = make_vae(Shares(6), (6,), 2, likelihood=GreyBernoulli()).double().eval()
     rows = torch.tensor(list(product([0.0, 1.0], repeat=6)), dtype=torch.float64)

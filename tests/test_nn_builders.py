@@ -156,6 +156,12 @@ def test_warp_of_no_strength_is_the_identity(shape):
     assert_close(Warp()(u), u, rtol=0, atol=1e-6)
 
 
+def test_warp_keeps_its_digits_in_mixed_precision():
+    u = torch.rand(4, 1, 20, 20)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert_close(Warp()(u), u, rtol=0, atol=1e-5)
+
+
 def test_warp_does_not_mix_rows():
     u = torch.zeros(6, 1, 8, 8)
     u[3] = torch.rand(1, 8, 8)

@@ -106,6 +106,19 @@ def test_logistic_mixture_is_finite_in_float32_and_pulls_its_locations(location,
         assert grad[0, 1].sign() == math.copysign(1, 2 * 100 / 255 - 1 - location)
 
 
+def test_logistic_mixture_beyond_the_levels_is_its_formula():
+    """Half of what a level at the far end would have, and less by how far it is beyond."""
+    likelihood, r = DiscretizedLogisticMixture(5, 2), 0.25
+    params = random_params(likelihood, 6)
+    weight, location, log_scale = likelihood._components(params)
+    steep = (-log_scale).exp()
+    far = torch.sigmoid(-(1 + location.abs()) * steep - r * steep)
+    expected = (weight.exp() * far * (1 - (-2 * r * steep).exp())).sum(1).log() - math.log(2)
+    for beyond in (1e-9, 3.0):
+        found = likelihood.log_prob(params, torch.zeros(6).long(), torch.full((6,), beyond))
+        assert_close(found, expected - beyond)
+
+
 def test_logistic_mixture_gradients():
     likelihood = DiscretizedLogisticMixture(5, 2)
     params = random_params(likelihood, 3).requires_grad_()

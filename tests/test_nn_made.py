@@ -27,7 +27,7 @@ from sklatent._nn.likelihoods import (
     DiscretizedLogisticMixture,
     GaussianMixture,
 )
-from sklatent._nn.made import FAR, LEAST, MADE, MixtureOfOrders, StartedMADE
+from sklatent._nn.made import FAR, LEAST, MADE, MixtureOfOrders, StartedMADE, _level_table, columns_of_levels
 from sklatent._nn.scaling import Levels, Reals
 
 ONE = torch.tensor(1.0, dtype=torch.float64)
@@ -98,6 +98,22 @@ def core_of_table(core, x):
     for layer in core.hidden:
         h = layer(h).relu()
     return core.out(h).mean(0)
+
+
+@pytest.mark.parametrize("n_levels", [2, 5, 8, 30])
+def test_what_the_network_sees_of_a_level(n_levels):
+    table = _level_table(n_levels).double()
+    assert table.shape == (n_levels, columns_of_levels(n_levels))
+    if n_levels == 2:
+        assert table.tolist() == [[0], [1]]
+        return
+    n_knots = min(n_levels, 8)
+    place, code = torch.linspace(-1, 1, n_levels, dtype=torch.float64), table[:, 1:]
+    assert_close(table[:, 0], place, atol=1e-6, rtol=0)
+    assert_close(code.sum(1), ONE.expand(n_levels), atol=1e-6, rtol=0)
+    assert_close(code @ torch.linspace(-1, 1, n_knots, dtype=torch.float64), place, atol=1e-6, rtol=0)
+    assert ((code > 0).sum(1) <= 2).all()
+    assert n_levels > 8 or torch.equal(code, torch.eye(n_levels).double())
 
 
 def test_orders_are_what_they_are_called():

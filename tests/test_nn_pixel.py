@@ -23,6 +23,7 @@ from common_nn import (
 from torch.testing import assert_close
 
 from sklatent._nn.autoregressive import AutoregressiveModel
+from sklatent._nn.layers import Head
 from sklatent._nn.likelihoods import Categorical, DiscretizedLogisticMixture
 from sklatent._nn.pixelcnn import PixelCNN
 from sklatent._nn.pixelrnn import CELLS, PixelRNN
@@ -167,6 +168,14 @@ def test_places_and_values_of_levels_are_no_state(make):
     assert core.state_dict().keys() == dict(core.named_parameters()).keys()
     assert core.value.tolist() == [-1, 0, 1]
     assert not core.place.any()
+
+
+def test_earlier_channels_are_at_first_linear_in_their_level():
+    tables = [table.weight.detach() for table in Head(400, 2, 5, 3).earlier]
+    assert len(tables) == 2
+    for table in tables:
+        assert_close(table, torch.tensor([-1, -0.5, 0, 0.5, 1]).unsqueeze(1) * table[-1])
+        assert 0.8 < table[-1].std() < 1.2
 
 
 @each_core
