@@ -21,7 +21,7 @@ from sklatent._bridge import rows, training, unsupervised
 from sklatent._bridge.base import check_widths, fits_float32, fresh_seed
 from sklatent._bridge.batches import Batches, Rows
 from sklatent._bridge.callbacks import LinearWarmUp, Looks, StopAfter, WarmUpCosine, WeightAverage
-from sklatent._bridge.loading import Aside
+from sklatent._bridge.loading import Aside, check_saved
 from sklatent._bridge.state import Estimator, Interrupted, all_or_nothing
 from sklatent._bridge.training import Phase
 from sklatent._bridge.unsupervised import tell_if_falling
@@ -274,6 +274,26 @@ def test_buffers_that_float32_does_not_hold():
         module = nn.Module()
         module.register_buffer("b", torch.tensor([1.0, value], dtype=torch.float64))
         assert fits_float32(module) == fits
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weight": np.float32([[1, np.nan, 3]])}, "'weight' hold NaN"),
+        ({"weight": np.zeros((3, 1), np.float32)}, r"'weight' should be float32 \(1, 3\), but are float32 \(3, 1\)"),
+        ({"weight": np.zeros((1, 3), np.int64)}, r"should be float32 \(1, 3\), but are int64"),
+        ({"more": np.zeros(2)}, r"'more' should be none , but are float64 \(2,\)"),
+    ],
+)
+def test_saved_arrays_that_are_not_the_module_s(change, message):
+    module = nn.Linear(3, 1)
+    saved = {name: tensor.detach().numpy() for name, tensor in module.state_dict().items()}
+    check_saved(saved, module, "Model")
+    check_saved({name: array.astype(np.float64) for name, array in saved.items()}, module, "Model")
+    with pytest.raises(ValueError, match=message):
+        check_saved(saved | change, module, "Model")
+    with pytest.raises(ValueError, match="'bias' should be float32 .* but are none"):
+        check_saved({"weight": saved["weight"]}, module, "Model")
 
 
 def test_a_module_built_aside_has_the_draws_of_its_seed():
