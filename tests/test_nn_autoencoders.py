@@ -256,7 +256,8 @@ def test_bound_over_levels_is_below_the_exact_marginal_which_sums_to_one(likelih
     exact = (at_z + Normal(0.0, 1.0).log_prob(z) + math.log(8 / 1000)).logsumexp(0)
     assert_close(exact.exp().sum().item(), 1.0, rtol=0, atol=1e-9)
     noise = torch.randn(5000, 1)
-    elbo, tight = (torch.stack([vae.log_prob(rows, part) for part in noise.split(n)]).mean(0) for n in (1, 5000))
+    elbo = torch.stack([vae.log_prob(rows, part) for part in noise[:1000].split(1)]).mean(0)
+    tight = vae.log_prob(rows, noise)
     assert (elbo < exact).all()
     assert (exact - elbo).max() > 0.02, "the weights matter"
     assert_close(tight, exact, rtol=0, atol=0.1)
@@ -309,8 +310,8 @@ def test_regret_is_what_a_wrong_posterior_costs(known):
     with torch.inference_mode():  # where both are made anew when they move to a GPU
         regret = vae.regret(X.clone(), noise.clone(), 400, 0.02)
     assert_close(regret, (off @ precision @ off / 2).expand(len(X)), rtol=0.01, atol=0)
-    alone = torch.cat([vae.regret(row, noise, 400, 0.02) for row in X.split(1)])
-    assert_close(alone, regret)
+    alone = torch.cat([vae.regret(row, noise, 400, 0.02) for row in X[:3].split(1)])
+    assert_close(alone, regret[:3])
 
 
 def bound_of(vae, X, mean, log_variance, noise):
