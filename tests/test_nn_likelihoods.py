@@ -264,6 +264,12 @@ def test_levels_and_how_far_beyond_them():
     assert whole.upper.tolist() == [3, 3]
     whole.upper.copy_(torch.tensor([2.0, 3.0]))
     assert whole.limits().tolist() == [2, 3]
+    coarse = Levels(2, 4, whole=True, ragged=True)  # levels of four whole numbers: 0 to 7 and 0 to 15
+    coarse.width.fill_(4.0)
+    coarse.upper.copy_(torch.tensor([7.0, 15.0]))
+    assert coarse.limits().tolist() == [1, 3]
+    assert coarse(torch.tensor([[7, 8], [8, 16]]))[0].tolist() == [[1, 2], [1, 3]]
+    assert coarse.centre(torch.tensor([1, 3])).tolist() == [5.5, 13.5]
     assert whole.centre(torch.tensor([0, 3])).tolist() == [0, 3]
     drawn = levels.values(torch.tensor([[1, 2]]).expand(4000, -1), torch.Generator().manual_seed(0))
     assert_close(drawn.amin(0), torch.tensor([-0.5, 14.0], dtype=torch.float64), rtol=0, atol=0.005)
