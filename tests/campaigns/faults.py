@@ -51,7 +51,7 @@ DROPPED = {
     "abs", "clamp", "clamp_min", "exp", "log", "square", "sqrt", "relu", "sigmoid", "tanh", "detach", "clone", "round",
     "floor", "eval", "sort", "rint", "deepcopy", "log1p", "ceil",
 }  # fmt: skip
-LENGTHENED = {"view", "unsqueeze", "mul", "norm", "log_softmax", "softmax", "flatten"} | DROPPED | set(SWAPS)
+OF_TENSORS = {"view", "unsqueeze", "mul", "norm", "log_softmax", "softmax", "flatten"} | DROPPED | set(SWAPS)
 OPERATORS = {
     ast.Add: ("sign", "+", "-"), ast.Sub: ("sign", "-", "+"), ast.Mult: ("factor", "*", "/"),
     ast.Div: ("factor", "/", "*"), ast.Lt: ("comparison", "<", "<="), ast.LtE: ("comparison", "<=", "<"),
@@ -107,13 +107,14 @@ def faults_of(node, text, here):
         yield kind, node, str(node.value + 1 if isinstance(node.value, int) else 2 * node.value or 1.0)
     elif isinstance(node, ast.Call):
         yield from faults_of_call(node, text, here)
-    elif isinstance(node, ast.AugAssign | ast.Expr | ast.Assign):  # in __init__ what follows would fail for sure
-        target = node.targets[0] if isinstance(node, ast.Assign) else ast.unparse(node)
-        if not isinstance(target, ast.Name | ast.Tuple) and getattr(parent, "name", "") != "__init__":
+    elif isinstance(node, ast.AugAssign | ast.Expr | ast.Assign):
+        names = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name | ast.Tuple)
+        if not names and getattr(parent, "name", "") != "__init__":  # else what follows would fail for sure
             yield "statement", node, "pass"
 
 
 def faults_of_call(node, text, here):
+    """As ``faults_of``, at a call."""
     name = getattr(node.func, "attr", getattr(node.func, "id", None))
     whole = ast.get_source_segment(text, node)
     if name in SWAPS and (isinstance(node.func, ast.Attribute) or name in ("min", "max", "any", "all")):
@@ -127,7 +128,7 @@ def faults_of_call(node, text, here):
     learns = here[0].file.startswith("_nn") and not here[0].file.endswith(("scaling.py", "corruption.py"))
     learns &= not of_module and not whole.endswith(".detach()") and not any(map(no_gradient, here))
     learns &= "degrees" not in whole
-    if learns and isinstance(node.func, ast.Attribute) and name in LENGTHENED:
+    if learns and isinstance(node.func, ast.Attribute) and name in OF_TENSORS:
         yield "detach", node, f"{whole}.detach()"
     if name in ("manual_seed", "RandomState") and node.args and not isinstance(node.args[0], ast.Constant):
         yield "seed", node.args[0], "0"
@@ -139,6 +140,7 @@ def faults_of_call(node, text, here):
 
 
 def no_gradient(node):
+    """Whether no loss is computed in here, or nothing that is trained takes part."""
     if not isinstance(node, ast.FunctionDef | ast.ClassDef):
         return False
     return any("no_grad" in ast.unparse(each) for each in node.decorator_list) or node.name.endswith((
@@ -148,7 +150,7 @@ def no_gradient(node):
     ))  # fmt: skip
 
 
-def skipped(node, text, here):
+def skipped(node, here):
     """Whether what is here is a text, a default, an annotation, or for a device that is not here."""
     if isinstance(node, ast.Raise | ast.JoinedStr | ast.arguments):
         return True
@@ -162,11 +164,11 @@ def skipped(node, text, here):
         word in ast.unparse(node.test) for word in ("cuda", "mps", ".type ==")
     ):
         return True
-    line = text[text.rfind("\n", 0, node.start) + 1 : node.start] if hasattr(node, "start") else ""
-    return isinstance(here[-1], ast.FunctionDef) and (node in here[-1].decorator_list or "cuda" in line)
+    return isinstance(here[-1], ast.FunctionDef) and node in here[-1].decorator_list
 
 
 def told(file, functions, text, old, new):
+    """The name of a fault, which does not move with its line."""
     before, whole = " ".join(text[old.start : old.end].split()), text.splitlines()[old.lineno - 1].strip()
     where = f"{file} {'.'.join(each.name for each in functions)}".strip()
     return f"{where}: {before} -> {' '.join(new.split())}" + (f" in {whole}" if len(before) < 20 else "")
@@ -186,7 +188,7 @@ def faults(file, text=None):
             node.end = starts[node.end_lineno - 1] + node.end_col_offset
 
     def visit(node, here):
-        if here and skipped(node, text, here):
+        if here and skipped(node, here):
             return
         for kind, old, new in faults_of(node, text, here) if here else ():
             functions = [each for each in here if isinstance(each, ast.FunctionDef)]
