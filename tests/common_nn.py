@@ -106,3 +106,18 @@ def train(model, x, n_epochs, learning_rate):
                 model(batch).mean().backward()
                 optimizer.step()
     return model.eval()
+
+
+def check_slope(module, loss):
+    """The gradient of a loss without draws is its slope, as finite differences along one direction tell, in float64."""
+    random = torch.Generator().manual_seed(2)
+    weights = [weight for weight in module.parameters() if weight.requires_grad]
+    direction = [torch.randn(weight.shape, generator=random, dtype=torch.float64) for weight in weights]
+    gradient = torch.autograd.grad(loss(), weights)
+    ends = []
+    for step in (1e-6, -2e-6):
+        for weight, way in zip(weights, direction, strict=True):
+            weight.data += step * way
+        ends.append(loss().item())
+    slope = sum((way * part).sum() for way, part in zip(direction, gradient, strict=True)).item()
+    assert abs(slope - (ends[0] - ends[1]) / 2e-6) < 1e-5 * max(1, abs(slope)), (slope, (ends[0] - ends[1]) / 2e-6)

@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 import torch
+from common_nn import check_slope
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 from torch.testing import assert_close
@@ -21,6 +22,7 @@ from sklatent._nn.likelihoods import (
     GreyBernoulli,
     bounded,
 )
+from sklatent._nn.linear import LinearPlus
 from sklatent._nn.scaling import Levels, Reals, Shares
 
 
@@ -211,6 +213,19 @@ def test_log_prob_in_chunks_is_log_prob_at_once():
     assert_close(vae.log_prob(x, noise), each.logsumexp(0) - math.log(150))
 
 
+@pytest.mark.parametrize(("n_features", "n_draws"), [(6, [64, 36]), (1024, [16] * 6 + [4]), (40_000, [1] * 100)])
+def test_a_row_s_draws_are_decoded_a_few_thousand_numbers_at_a_time(n_features, n_draws, monkeypatch):
+    vae, seen = make_vae(Reals(n_features), (n_features,), 3, partial(mlp, widths=())).eval(), []
+
+    def none(target, z):
+        seen.append(len(z))
+        return torch.zeros(z.shape[:-1])
+
+    monkeypatch.setattr(vae, "_log_likelihood", none)
+    vae.log_prob(torch.zeros(1, n_features), torch.randn(100, 3))
+    assert seen == n_draws
+
+
 def test_bernoulli_sums_to_one():
     vae = make_vae(Shares(6), (6,), 2, likelihood=GreyBernoulli()).double().eval()
     rows = torch.tensor(list(product([0.0, 1.0], repeat=6)), dtype=torch.float64)
@@ -241,7 +256,8 @@ def test_bound_over_levels_is_below_the_exact_marginal_which_sums_to_one(likelih
     exact = (at_z + Normal(0.0, 1.0).log_prob(z) + math.log(8 / 1000)).logsumexp(0)
     assert_close(exact.exp().sum().item(), 1.0, rtol=0, atol=1e-9)
     noise = torch.randn(5000, 1)
-    elbo, tight = (torch.stack([vae.log_prob(rows, part) for part in noise.split(n)]).mean(0) for n in (1, 5000))
+    elbo = torch.stack([vae.log_prob(rows, part) for part in noise[:1000].split(1)]).mean(0)
+    tight = vae.log_prob(rows, noise)
     assert (elbo < exact).all()
     assert (exact - elbo).max() > 0.02, "the weights matter"
     assert_close(tight, exact, rtol=0, atol=0.1)
@@ -294,8 +310,151 @@ def test_regret_is_what_a_wrong_posterior_costs(known):
     with torch.inference_mode():  # where both are made anew when they move to a GPU
         regret = vae.regret(X.clone(), noise.clone(), 400, 0.02)
     assert_close(regret, (off @ precision @ off / 2).expand(len(X)), rtol=0.01, atol=0)
-    alone = torch.cat([vae.regret(row, noise, 400, 0.02) for row in X.split(1)])
-    assert_close(alone, regret)
+    alone = torch.cat([vae.regret(row, noise, 400, 0.02) for row in X[:3].split(1)])
+    assert_close(alone, regret[:3])
+
+
+def bound_of(vae, X, mean, log_variance, noise):
+    """The evidence lower bound by the given draws, term by term."""
+    q = Normal(mean, (0.5 * log_variance).exp())
+    u, log_p = vae.scaling.scaled(X), []
+    for draw in noise:
+        params = vae.decoder(q.mean + q.stddev * draw)
+        m, raw = params.view(len(X), 2, -1).unbind(1)
+        log_p.append(Normal(m, (0.5 * bounded(raw, vae.likelihood.variance_floor)).exp()).log_prob(u).sum(1))
+    kl = kl_divergence(q, Normal(0.0, 1.0)).sum(1)
+    return torch.stack(log_p).mean(0) - kl - vae.scaling.log_width().sum()
+
+
+def test_bound_by_given_draws_and_its_gradient(known):
+    scaling, W, b, noise_variance, exact = known
+    X, _ = exact(W)
+    vae = linear_gaussian(scaling, W, b, noise_variance)
+    vae.scaling.train()  # no limits
+    noise = torch.randn(3, 2, dtype=torch.float64)
+    q = [part.detach().requires_grad_() for part in vae._posterior(vae.scaling.scaled(X))]
+    found, expected = vae._bound(vae._target(X, vae.scaling.scaled(X)), *q, noise), bound_of(vae, X, *q, noise)
+    assert_close(found, expected)
+    for one, other in zip(torch.autograd.grad(found.sum(), q), torch.autograd.grad(expected.sum(), q), strict=True):
+        assert_close(one, other)
+
+
+def test_regret_after_one_step_is_that_of_adam(known):
+    """Adam's first step moves each number by the learning rate, against the sign of its gradient."""
+    scaling, W, b, noise_variance, exact = known
+    X, _ = exact(W)
+    vae = linear_gaussian(scaling, W, b, noise_variance)
+    with torch.no_grad():
+        vae.encoder[1].bias[:2] += torch.tensor([0.4, -0.2])
+    vae.scaling.train()
+    noise = torch.randn(3, 2, dtype=torch.float64)
+    q = [part.detach().requires_grad_() for part in vae._posterior(vae.scaling.scaled(X))]
+    before = bound_of(vae, X, *q, noise)
+    moved = [part + 0.01 * slope.sign() for part, slope in zip(q, torch.autograd.grad(before.sum(), q), strict=True)]
+    gain = bound_of(vae, X, *moved, noise) - before
+    assert (gain > 0).all()
+    assert_close(vae.regret(X, noise, 1, 0.01), gain.detach(), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("image", [False, True])
+def test_statistics_are_the_likelihood_at_the_mean_and_that_mean(image):
+    shape = (2, 8, 3) if image else (48,)
+    vae = make_vae(Reals(48), shape, 3, partial(mlp, widths=(8,))).double().eval()
+    x = torch.randn(5, 48, dtype=torch.float64)
+    mean = vae.encode(x)
+    maps = vae.likelihood.log_prob(vae._params(mean), x)
+    cells = maps.sum(1, keepdim=True)
+    if image:  # two pixels wide: 4 x 2 cells, those at the edge of one column
+        pixels = maps.view(5, 2, 8, 3).sum(1)
+        cells = torch.stack([pixels[:, i : i + 2, j : j + 2].sum((1, 2)) for i in range(0, 8, 2) for j in (0, 2)], 1)
+    assert_close(vae.statistics(x), torch.cat([cells, mean], 1))
+
+
+def test_linear_plus_is_its_two_parts_and_gradients_pass_both():
+    layer = LinearPlus(nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 4)), 3, (2, 2), reach=1.0).double()
+    for buffer in layer.buffers():
+        buffer.normal_()
+    x = torch.tensor([[0.5, -0.5, 0.2], [3.0, -3.0, 0.1]], dtype=torch.float64, requires_grad=True)
+    linear = (x @ layer.weight.T + layer.bias).view(2, 2, 2)
+    assert_close(layer(x), linear)  # the net starts at zero
+    with torch.no_grad():
+        layer.net[2].weight.normal_()
+        layer.net[2].bias.normal_()
+    assert_close(layer(x), linear + (layer.scale * layer.net(x.clamp(-1, 1))).view(2, 2, 2))
+    assert torch.autograd.gradcheck(layer, x)
+
+
+def started(cls, n_out, n_code, **options):
+    """A model of 4 features and 2 units at a random linear one, with a net beside it."""
+    encoder, decoder = mlp((4,), (n_out,), n_code, 2, widths=(5,), activation="tanh")
+    coders = LinearPlus(encoder, 4, (n_code,)), LinearPlus(decoder, 2, (n_out,), reach=3.0)
+    scaling = scaling_for(torch.randn(50, 4) * 2 + 1)
+    model = cls(scaling, *coders, (4,), *options.pop("args"), **options).double()
+    for name, tensor in model.state_dict().items():
+        if not name.startswith("scaling"):
+            tensor.normal_(std=0.6)
+    model.code_scale.copy_(torch.tensor([2.0, 0.5]))
+    return model
+
+
+def test_an_autoencoder_from_a_linear_start_is_drawn_towards_it():
+    model, x = started(Autoencoder, 4, 2, args=[2]), torch.randn(6, 4, dtype=torch.float64) * 4
+    u = model.scaling.scaled(x)
+    linear, share = model.encoder.linear(u), model.encoder.share(model.inside(x))
+    error = (model.decoder(linear + share) - u).square().sum(1)
+    assert_close(model.eval()(x), error)
+    assert_close(model.train()(x), error + model.decoder.scale.square().sum() * share.square().mean(1))
+    assert_close(model.encode(x), model.code_scale * (linear + share))
+    assert_close(model.decode(model.encode(x)), model.scaling.inverse(model.decoder(linear + share)))
+    assert_close(model.code_of(model.inside(x)), model.code_scale * model.encoder(model.inside(x)))
+    check_slope(model, lambda: model(x).sum())
+
+
+def test_a_vae_from_a_linear_start_keeps_a_little_of_it():
+    """2 % of the density are the linear model's, whose log p(x) = log p(x, z) - log q(z | x) at any z if q is exact."""
+    model, x = started(VAE, 8, 4, args=[Gaussian(), 2]).eval(), torch.randn(6, 4, dtype=torch.float64) * 3
+    u, noise = model.scaling.scaled(x), torch.randn(7, 2, dtype=torch.float64)
+    mean, raw = model.encoder.linear(u).chunk(2, 1)
+    q = Normal(mean, (0.5 * bounded(raw, 1e-8)).exp())
+    m, log_variance = model.decoder.linear(mean).view(6, 2, 4).unbind(1)
+    log_p = Normal(m, (0.5 * bounded(log_variance, 1e-3)).exp()).log_prob(u).sum(1)
+    linear = log_p + (Normal(0.0, 1.0).log_prob(mean) - q.log_prob(mean)).sum(1) - model.scaling.log_width().sum()
+    mean, log_variance = model.encoder(model.inside(x)).chunk(2, 1)
+    mean, raw = (model.encoder.linear(u) + model.encoder.share(model.inside(x))).chunk(2, 1)
+    q = Normal(mean, (0.5 * bounded(raw, 1e-8)).exp())
+    log_ratio = []
+    for draw in noise:
+        z = q.mean + q.stddev * draw
+        m, log_variance = model.decoder(z).view(6, 2, 4).unbind(1)
+        log_p = Normal(m, (0.5 * bounded(log_variance, 1e-3)).exp()).log_prob(u).sum(1)
+        log_ratio.append(log_p + (Normal(0.0, 1.0).log_prob(z) - q.log_prob(z)).sum(1))
+    bound = torch.stack(log_ratio).logsumexp(0) - math.log(7) - model.scaling.log_width().sum()
+    assert_close(model.log_prob(x, noise), torch.log(0.98 * bound.exp() + 0.02 * linear.exp()))
+
+
+def test_a_vae_s_gradient_is_its_slope():
+    for model in (
+        started(VAE, 8, 4, args=[Gaussian(), 2]),
+        make_vae(Reals(4), (4,), 2, beta=0.5, free_bits=0.1).double(),
+    ):
+        x = torch.randn(6, 4, dtype=torch.float64)
+
+        def loss(model=model, x=x):
+            torch.manual_seed(0)
+            return model(x).sum()
+
+        check_slope(model, loss)
+
+
+def test_draws_from_a_linear_start_are_the_linear_model_s_in_two_of_a_hundred():
+    model = started(VAE, 8, 4, args=[Gaussian(), 2]).eval()
+    with torch.no_grad():
+        model.decoder.net[-2].bias[:4] += 1000 / model.decoder.scale[:4]  # far off
+        model.decoder.net[-2].weight.mul_(0.01)
+    draws = model.sample(20_000, torch.Generator().manual_seed(0))
+    share = (draws.abs().amax(1) < 100).double().mean().item()
+    assert abs(share - 0.02) < 0.004
+    assert torch.equal(draws, model.sample(20_000, torch.Generator().manual_seed(0)))
 
 
 def test_density_is_in_the_units_of_x():

@@ -1,5 +1,6 @@
 """Encoders and decoders, and what corrupts their input, against numbers known by other means."""
 
+import math
 from functools import partial
 
 import pytest
@@ -8,7 +9,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from sklatent._nn.builders import conv, mlp
-from sklatent._nn.corruption import CORRUPTIONS, Mask, Noise, Swap, Warp, affine, make_corruption
+from sklatent._nn.corruption import CORRUPTIONS, Mask, Noise, Swap, Warp, affine, elastic, make_corruption
 
 SIZES = [(1, 8, 8), (3, 9, 7), (1, 1, 50), (1, 50, 1), (1, 28, 28), (2, 1, 1), (1, 2, 3), (3, 33, 64)]
 
@@ -45,6 +46,24 @@ def test_conv_halves_four_times_at_most_and_small_images_less_often():
     assert [n_convolutions(n, n) for n in (1, 2, 4, 8, 28, 64)] == [0, 0, 1, 2, 4, 4]
 
 
+def test_layers_come_in_their_order_and_the_last_of_each_net_is_linear():
+    def kinds(net):
+        return [type(layer) for layer in net]
+
+    encoder, decoder = mlp((1, 2, 3), (2, 2, 3), 4, 2, widths=(9, 7), activation="tanh")
+    assert kinds(encoder) == [nn.Flatten, nn.Linear, nn.Tanh, nn.Linear, nn.Tanh, nn.Linear]
+    assert kinds(decoder) == [nn.Linear, nn.Tanh, nn.Linear, nn.Tanh, nn.Linear, nn.Unflatten]
+    assert [layer.out_features for layer in (*encoder, *decoder) if isinstance(layer, nn.Linear)] == [9, 7, 4, 7, 9, 12]
+    encoder, decoder = conv((1, 8, 5), (2, 8, 5), 4, 2, widths=(6, 8, 10))
+    down, up = [nn.Conv2d, nn.GroupNorm, nn.ReLU], [nn.ConvTranspose2d, nn.GroupNorm, nn.ReLU]
+    assert kinds(encoder) == [*down, *down, nn.Flatten, nn.Linear]  # 8 x 5, 4 x 3, 2 x 2
+    assert kinds(decoder) == [nn.Linear, nn.Unflatten, nn.GroupNorm, nn.ReLU, *up, nn.ConvTranspose2d]
+    assert [layer.out_channels for layer in encoder[:4:3]] == [6, 8]
+    assert [layer.out_channels for layer in decoder[4::3]] == [6, 2]
+    assert all(layer.stride == (2, 2) and layer.kernel_size == (3, 3) for layer in (*encoder[:4:3], *decoder[4::3]))
+    assert kinds(conv((1, 1, 2), (1, 1, 2), 4, 2)[1]) == [nn.Linear, nn.Unflatten]
+
+
 def test_mlp_without_hidden_layers_is_affine():
     encoder, decoder = (part.double() for part in mlp((7,), (7,), 3, 3, widths=()))
     a, b = torch.randn(2, 4, 7, dtype=torch.float64)
@@ -60,6 +79,16 @@ def test_forward_changes_no_buffer_and_rows_do_not_meet(builder):
     together = decoder(encoder(x))
     assert_close(together[2:3], decoder(encoder(x[2:3])))
     assert_close(dict(encoder.named_buffers()), before)
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(32, 8), (12, 4), (6, 2), (3, 1)])
+def test_channels_are_normalised_in_eight_groups_or_as_many_as_divide_them(channels, groups):
+    encoder, _ = (part.double() for part in conv((2, 4, 4), (2, 4, 4), 3, 3, widths=(channels,)))
+    convolution, norm = encoder[:2]
+    hidden = convolution(torch.randn(5, 2, 4, 4, dtype=torch.float64))
+    grouped = hidden.unflatten(1, (groups, -1)).flatten(2)
+    expected = (grouped - grouped.mean(2, keepdim=True)) / (grouped.var(2, correction=0, keepdim=True) + 1e-5).sqrt()
+    assert_close(norm(hidden), expected.view_as(hidden))
 
 
 # -- corruption ----------------------------------------------------------------------------------------------
@@ -84,6 +113,34 @@ def test_mask_takes_whole_patches_of_all_channels():
     assert set(patches.unique().tolist()) == {0.0, 1.0}
 
 
+@pytest.mark.parametrize(("size", "side"), [((35, 20), 5), ((20, 20), 3), ((6, 6), 1)])
+def test_patches_are_a_seventh_of_the_longer_side(size, side):
+    gone = (Mask(0.5)(torch.ones(50, 1, *size)) == 0)[:, 0]
+    rows, columns = torch.arange(size[0]) // side, torch.arange(size[1]) // side
+    corners = gone[:, ::side, ::side]
+    assert torch.equal(gone, corners[:, rows][:, :, columns])
+    assert (corners[:, 1:] != corners[:, :-1]).any()  # no larger ones
+
+
+def test_strengths_of_the_warps():
+    expected = {"shift": 0.25, "rotation": math.pi / 6, "scale": 0.2, "shear": 0.3, "bend": 0.0}
+    assert vars(affine(2.0)) == pytest.approx(expected)  # twice 1/8 of the side, 15 degrees, 10 %, .15
+    assert vars(elastic(2.0)) == pytest.approx(expected | {"bend": 0.1})
+
+
+def test_warp_scales_and_shears_by_its_strength():
+    warp, u = Warp(scale=0.3), torch.zeros(500, 1, 8, 4, dtype=torch.float64)
+    first, second = warp._maps(u).unbind(1)
+    assert_close(first[:, 0], second[:, 1])
+    assert_close(
+        first[:, 0].log().aminmax(), (torch.tensor(-0.3), torch.tensor(0.3)), rtol=0.03, atol=0, check_dtype=False
+    )
+    assert first[:, 1:].abs().max() == second[:, [0, 2]].abs().max() == 0
+    first, second = Warp(shear=0.2)._maps(u).unbind(1)
+    assert_close(first[:, 1].abs().max().item(), 0.2 * 2, rtol=0.03, atol=0)  # an image twice as high as wide
+    assert (second == torch.tensor([0.0, 1.0, 0.0])).all()
+
+
 def test_swap_takes_the_value_of_another_row():
     u = torch.arange(400.0).reshape(100, 4)  # no value twice; column j holds j modulo 4
     out = Swap(0.25)(u.repeat(1, 50))
@@ -97,6 +154,12 @@ def test_swap_takes_the_value_of_another_row():
 def test_warp_of_no_strength_is_the_identity(shape):
     u = torch.rand(4, *shape, dtype=torch.float64)
     assert_close(Warp()(u), u, rtol=0, atol=1e-6)
+
+
+def test_warp_keeps_its_digits_in_mixed_precision():
+    u = torch.rand(4, 1, 20, 20)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert_close(Warp()(u), u, rtol=0, atol=1e-5)
 
 
 def test_warp_does_not_mix_rows():

@@ -9,6 +9,7 @@ from common_nn import (
     check_frequencies_of_samples,
     check_order_of_dependence,
     check_samples_repeat,
+    check_slope,
     every_row,
     random_core,
     random_values,
@@ -19,8 +20,14 @@ from sklearn.linear_model import LogisticRegression
 from torch.testing import assert_close
 
 from sklatent._nn.autoregressive import AutoregressiveModel
-from sklatent._nn.likelihoods import Bernoulli, Categorical, DiscretizedLogisticMixture, GaussianMixture
-from sklatent._nn.made import MADE, MixtureOfOrders
+from sklatent._nn.likelihoods import (
+    AnchoredMixture,
+    Bernoulli,
+    Categorical,
+    DiscretizedLogisticMixture,
+    GaussianMixture,
+)
+from sklatent._nn.made import FAR, LEAST, MADE, MixtureOfOrders, StartedMADE, _level_table, columns_of_levels
 from sklatent._nn.scaling import Levels, Reals
 
 ONE = torch.tensor(1.0, dtype=torch.float64)
@@ -91,6 +98,22 @@ def core_of_table(core, x):
     for layer in core.hidden:
         h = layer(h).relu()
     return core.out(h).mean(0)
+
+
+@pytest.mark.parametrize("n_levels", [2, 5, 8, 30])
+def test_what_the_network_sees_of_a_level(n_levels):
+    table = _level_table(n_levels).double()
+    assert table.shape == (n_levels, columns_of_levels(n_levels))
+    if n_levels == 2:
+        assert table.tolist() == [[0], [1]]
+        return
+    n_knots = min(n_levels, 8)
+    place, code = torch.linspace(-1, 1, n_levels, dtype=torch.float64), table[:, 1:]
+    assert_close(table[:, 0], place, atol=1e-6, rtol=0)
+    assert_close(code.sum(1), ONE.expand(n_levels), atol=1e-6, rtol=0)
+    assert_close(code @ torch.linspace(-1, 1, n_knots, dtype=torch.float64), place, atol=1e-6, rtol=0)
+    assert ((code > 0).sum(1) <= 2).all()
+    assert n_levels > 8 or torch.equal(code, torch.eye(n_levels).double())
 
 
 def test_orders_are_what_they_are_called():
@@ -241,6 +264,74 @@ def test_a_mixture_is_the_mean_of_its_members():
     assert_close(model.log_prob(x), members.exp().mean(0).log())
 
 
+@pytest.mark.parametrize("n_masks", [1, 3])
+@pytest.mark.parametrize(("likelihood", "n_levels"), [(Categorical(3), 3), (GaussianMixture(2), None)])
+def test_gradients_are_slopes(likelihood, n_levels, n_masks):
+    model = random_model(5, (6, 7), likelihood, n_levels, order="random", n_masks=n_masks)
+    x = random_values(4, 5, n_levels).double()
+    check_slope(model, lambda: model(x).sum())
+
+
+def random_start(order, n_components=2, n_copies=2):
+    """A started MADE with random weights and buffers; the regressions see what comes before, in the order."""
+    torch.manual_seed(0)
+    core = StartedMADE(4, (6,), n_components, n_copies, order=order).double()
+    for tensor in (*core.parameters(), core.log_weight, core.constant, core.log_sd, core.offset, core.scale):
+        tensor.data.normal_(std=0.5)
+    before = torch.tensor([[core.order.index(j) < core.order.index(i) for j in range(4)] for i in range(4)])
+    core.regression.copy_(torch.randn(12, 4) * before.repeat_interleave(3, 0))
+    core.chain.weight.data.mul_(before.repeat_interleave(2, 0))
+    return core
+
+
+@pytest.mark.parametrize("order", ["natural", "random"])
+def test_a_started_made_is_its_formula(order):
+    """Feature by feature: weights by what came before, means by two chains, and the anchor."""
+    core, x = random_start(order), 2 * torch.randn(5, 4, dtype=torch.float64)
+    found = core(x).detach()
+    net = super(StartedMADE, core).forward(x).detach()
+    log_weight = core.log_weight.expand(5, -1)
+    least = 0.0
+    for i in core.order:
+        regression = x @ core.regression[3 * i : 3 * i + 3].T + core.constant[i]
+        weight, mean, log_sd = (core.offset[i] + core.scale[i] * net[:, i]).chunk(3, 1)
+        below = log_weight - log_weight.amax(1, keepdim=True)
+        least = min(least, below.min().item())
+        weight = weight + below.clamp(min=-6).repeat_interleave(2, 1)
+        mean = mean + (x @ core.chain.weight[2 * i : 2 * i + 2].T).repeat_interleave(2, 1)
+        expected = torch.cat([weight, mean, log_sd, regression[:, 2:], core.log_sd[i, 2].expand(5, 1)], 1)
+        assert_close(found[:, i], expected.detach())
+        normal = torch.distributions.Normal(regression[:, :2], core.log_sd[i, :2].exp())
+        log_weight = log_weight + normal.log_prob(x[:, i : i + 1])
+    assert least < LEAST == -6
+    assert_close(take_steps(core.steps(5), core.order, x), found[:, core.order])
+
+
+def test_a_started_made_is_a_chain_whose_gradients_are_slopes():
+    core = random_start("random")
+    x = random_values(5, 4, None)
+    check_order_of_dependence(core, x, core.order, None)
+    model = AutoregressiveModel(Reals(4), core, AnchoredMixture(4))
+    check_slope(model, lambda: model(x).sum())
+
+
+def test_a_started_made_starts_with_its_net_at_zero():
+    core = StartedMADE(4, (6,), 2, 2)
+    assert not core.out.weight.any()
+    assert not core.out.bias.any()
+    assert core.direct is None
+    assert core.n_params == 12
+
+
+def test_a_net_sees_real_values_up_to_far():
+    core = random_model(3, (5,), GaussianMixture(2), None).core
+    x = torch.tensor([[FAR, -FAR, 1.0], [9 * FAR, -FAR - 1, 1.0], [FAR / 2, -FAR, 1.0]], dtype=torch.float64)
+    params = core(x)
+    assert FAR == 8
+    assert_close(params[0], params[1])
+    assert (params[0, 1] - params[2, 1]).abs().min() > 0.1
+
+
 def test_training_takes_one_member_at_a_time():
     model = random_model(5, (6,), Bernoulli(), 2, order="random", n_masks=3)
     x = every_row(5, 2)[:4]
@@ -261,6 +352,59 @@ def test_filling_a_mixture_weighs_what_is_given():
     weight = log_weight.exp() / log_weight.exp().sum()
     p = model.log_prob(every_row(4, 2)).exp().view(2, 2, 2, 2)[..., 1]
     assert abs(weight @ filled[:, 0].double() - p[1].sum() / p.sum()) < 0.02
+
+
+@pytest.mark.parametrize("n_masks", [1, 3])
+def test_filling_leaves_what_it_is_given_alone_and_repeats(n_masks):
+    model = random_model(5, (6,), Categorical(3), 3, order="random", n_masks=n_masks)
+    levels, given = random_values(200, 5, 3), torch.rand(200, 5, generator=torch.Generator().manual_seed(0)) < 0.5
+    before, state = levels.clone(), torch.get_rng_state()
+    one, other = (model.fill(levels, given, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(levels, before)
+    assert torch.equal(one[0][given], levels[given])
+    assert not torch.equal(one[0], levels)
+    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert torch.equal(torch.get_rng_state(), state)
+    one, other = (model.complete(levels.double(), given, 4, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert torch.equal(one[0][given], levels.double()[given])
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_what_is_given_late_takes_proposals_and_their_number_is_told(monkeypatch):
+    model = random_model(4, (6,), Categorical(3), 3)
+    given = torch.tensor([[1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 0, 1]]).bool()
+    late = torch.tensor([False, True, False, False, True, True])
+    assert torch.equal(model._late(given), late)
+    x = random_values(6, 4, 3).double()
+    _, effective = model.complete(x, given, 5, torch.Generator().manual_seed(0))
+    assert torch.equal(effective.isinf(), ~late)
+    assert ((effective[late] > 1) & (effective[late] <= 5)).all()
+    sizes = []
+
+    def none(levels, given, n_proposals, generator):
+        sizes.append(len(levels))
+        return levels, torch.ones(len(levels), dtype=torch.float64)
+
+    monkeypatch.setattr(model, "_resample", none)
+    model.complete(x, given, 2**17)  # 2^20 numbers at a time: two rows of 4 times 2^17
+    assert sizes == [2, 1]
+    model.complete(x, given, 2**22)  # one row at least
+    assert sizes == [2, 1, 1, 1, 1]
+
+
+def test_proposals_are_taken_in_proportion_to_their_weight():
+    """With two proposals, p(drawn | given) is known exactly: that of the better one weighs more."""
+    model = random_model(2, (6,), Categorical(2), 2)
+    joint = model.log_prob(every_row(2, 2)).exp().view(2, 2)  # p(x_0, x_1); x_1 = 1 is given
+    first, second = joint.sum(1), joint[:, 1] / joint.sum(1)
+    n = 40_000
+    x, given = torch.ones(n, 2, dtype=torch.float64), torch.tensor([[False, True]]).expand(n, -1)
+    drawn, effective = model.complete(x, given, 2, torch.Generator().manual_seed(0))
+    share = second / second.sum()  # of the weight that either value of x_0 has, where both are proposed
+    expected = first[1] ** 2 + 2 * first[0] * first[1] * share[1]
+    assert abs(drawn[:, 0].mean() - expected) < 0.01
+    assert_close(effective.unique(), torch.stack([1 / share.square().sum(), 2 * ONE]).sort().values)
 
 
 def test_far_out_real_values_fall_and_stay_finite():

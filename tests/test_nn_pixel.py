@@ -11,6 +11,7 @@ from common_nn import (
     check_frequencies_of_samples,
     check_order_of_dependence,
     check_samples_repeat,
+    check_slope,
     every_row,
     movements,
     random_core,
@@ -22,6 +23,7 @@ from common_nn import (
 from torch.testing import assert_close
 
 from sklatent._nn.autoregressive import AutoregressiveModel
+from sklatent._nn.layers import Head
 from sklatent._nn.likelihoods import Categorical, DiscretizedLogisticMixture
 from sklatent._nn.pixelcnn import PixelCNN
 from sklatent._nn.pixelrnn import CELLS, PixelRNN
@@ -150,6 +152,30 @@ def test_features_depend_on_every_pixel_but_the_last(make):
     last = core.n_layers - 1
     moved = movements(lambda levels: core.features(levels, last), random_values(4, 12, 3), range(12), 3)
     assert torch.equal(moved.amax((1, 2)) > 0, torch.arange(12) < 11)
+
+
+@pytest.mark.parametrize("likelihood", [Categorical(3), DiscretizedLogisticMixture(3, 2)])
+@each_core
+def test_gradients_are_slopes(make, likelihood):
+    model = random_image_model(make, (2, 3, 3), 3, likelihood)
+    x = random_values(4, 18, 3).double()
+    check_slope(model, lambda: model(x).sum())
+
+
+@each_core
+def test_places_and_values_of_levels_are_no_state(make):
+    core = make((1, 3, 4), 3)
+    assert core.state_dict().keys() == dict(core.named_parameters()).keys()
+    assert core.value.tolist() == [-1, 0, 1]
+    assert not core.place.any()
+
+
+def test_earlier_channels_are_at_first_linear_in_their_level():
+    tables = [table.weight.detach() for table in Head(400, 2, 5, 3).earlier]
+    assert len(tables) == 2
+    for table in tables:
+        assert_close(table, torch.tensor([-1, -0.5, 0, 0.5, 1]).unsqueeze(1) * table[-1])
+        assert 0.8 < table[-1].std() < 1.2
 
 
 @each_core

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from common_nn import CNNS, movements, random_core, random_image_model, random_values, take_steps
 from torch.testing import assert_close
 
-from sklatent._nn.pixelcnn import MaskedConv, PixelCNN, Up, _BlockCache
+from sklatent._nn.pixelcnn import GatedBlock, MaskedConv, PixelCNN, Up, _BlockCache
 
 each_core = pytest.mark.parametrize("make", CNNS.values(), ids=CNNS.keys())
 
@@ -57,6 +57,22 @@ def test_masked_conv_equals_a_literal_mask(stack, kind, size, image, stride):
         weight[:, :, reach : reach + 1, : reach + present] = conv.weight
     x = torch.randn(4, 2, *image)
     assert_close(conv(x), F.conv2d(x, weight, conv.bias, padding=reach)[:, :, ::stride, ::stride])
+
+
+@pytest.mark.parametrize("kind", ["A", "B"])
+def test_a_gated_block_is_its_formula(kind):
+    block = random_core(GatedBlock, 3, 3, 3, 0.5, kind=kind)
+    v, h = torch.randn(2, 2, 3, 4, 5, dtype=torch.float64)
+
+    def gate(x):
+        return torch.tanh(x[:, :3]) * torch.sigmoid(x[:, 3:])
+
+    above = block.vertical(v)
+    across = torch.einsum("oi,nihw->nohw", block.across.weight[:, :, 0, 0], above) + block.across.bias.view(-1, 1, 1)
+    out = torch.einsum("oi,nihw->nohw", block.out.weight[:, :, 0, 0], gate(block.horizontal(h) + across))
+    out = out + block.out.bias.view(-1, 1, 1) + (h if kind == "B" else 0)
+    for found, expected in zip(block(v, h, []), (gate(above), out), strict=True):
+        assert_close(found, expected)
 
 
 def test_up_gives_four_pixels_of_one_and_adds_the_shortcut():
