@@ -262,6 +262,16 @@ def test_one_width_that_is_none_is_enough_to_refuse_them(widths):
         check_widths(widths)
 
 
+def test_widths_are_a_tuple_of_whole_numbers():
+    assert [check_widths(widths) for widths in (None, (), 1, [1, 3], np.array([4, 1]))] == [
+        None,
+        (),
+        (1,),
+        (1, 3),
+        (4, 1),
+    ]
+
+
 def test_a_module_in_the_encoder_of_a_classifier_is_named_as_the_encoder_names_it():
     classifier = EncoderClassifier(AutoencoderTransformer(2, architecture=nn.Linear(4, 4), max_iter=1))
     with pytest.raises(TypeError, match="^architecture is an instance of Linear"):
@@ -437,6 +447,19 @@ def test_a_loss_that_still_falls_is_told(losses, told):
         tell_if_falling(losses, range(1, 11), "epochs", 10)
     assert [each.category for each in found] == [ConvergenceWarning] * told
     assert all(f"from {losses[8]:.4g} to {losses[9]:.4g}" in str(each.message) for each in found)
+
+
+def test_epochs_of_rows_kept_apart_are_counted_from_one_and_not_told_where_fit_ended_early(monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        unsupervised, "tell_if_falling", lambda losses, times, *rest: told.append((losses, [*times], *rest))
+    )
+    model = AutoencoderTransformer(2, max_iter=3, early_stopping=True, n_iter_no_change=2, tol=0, random_state=0).fit(X)
+    losses = [epoch["valid_loss"] for epoch in model.history_]
+    assert told == [(losses, [1, 2, 3], "epochs", 3)]
+    model.set_params(max_iter=9, learning_rate=1e-30, weight_decay=0).fit(X)
+    assert model.n_iter_ < 9
+    assert len(told) == 1
 
 
 # -- what is learned from the rows -------------------------------------------------------------------------------------

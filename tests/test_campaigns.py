@@ -218,7 +218,7 @@ def test_false_alarms_find():
 
 
 def test_repeated_rows_are_as_often_there_as_they_say():
-    _, counts = np.unique(p_values.repeated(5)(np.random.RandomState(0), 1000), axis=0, return_counts=True)
+    _, counts = np.unique(p_values.repeated(5)(np.random.RandomState(0), 200), axis=0, return_counts=True)
     assert_array_equal(counts, np.full(200, 5))
 
 

@@ -30,6 +30,9 @@ EQUIVALENT = {  # name of a fault: why it changes nothing that a test could or s
     "_nn/autoencoders.py regret: part.detach().clone() -> part.detach()": "no one reads the encoder's own again",
     "_nn/autoencoders.py held_out_loss: 8 -> 9 in noise = torch.randn(8, self.n_latent, generator=torch.Generator()."
     "manual_seed(0)).to(u)": "nine draws do as well",
+    "_nn/made.py _started: log_weight.amax(-1, keepdim=True) -> log_weight.amax(-1, keepdim=True).detach()": (
+        "these weights are not trained"
+    ),
     "_bridge/training.py resolve_device: 0 -> 1 in return torch.empty(0, device=name).device": "its device counts",
     "_bridge/unsupervised.py partial_fit: seed + self.n_iter_ -> seed - self.n_iter_ in seed = (seed + self.n_iter_) % "
     "2**31  # not the same shuffle in every call": "a seed is as good as another",
