@@ -5,6 +5,7 @@ import pickle
 import pickletools
 import sys
 import threading
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -221,6 +222,21 @@ def test_a_file_that_asks_for_a_larger_net_is_refused_before_it_takes_memory(cls
             load_with(fitted[cls], _spec_={name: HUGE[name]})
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limit)
+
+
+DEEP = {"n_blocks": 10**6, "n_layers": 10**6, "n_masks": 10**6, "hidden_layer_sizes": (4,) * 10**5}
+DEEP["widths"] = DEEP["hidden_layer_sizes"]
+
+
+@every_net
+@pytest.mark.parametrize("name", DEEP)
+def test_a_file_that_asks_for_a_deeper_net_is_refused_before_it_takes_time(cls, name, fitted):
+    if name not in fitted[cls]._spec_:
+        return
+    start = time.process_time()
+    with pytest.raises(ValueError, match=r"far more parts than it has weights for|The weights '.*' should be"):
+        load_with(fitted[cls], _spec_={name: DEEP[name]})
+    assert time.process_time() - start < 2
 
 
 def test_a_file_that_asks_for_a_longer_image_takes_no_memory_for_it(fitted):

@@ -29,6 +29,7 @@ import sklatent
 from sklatent import AutoencoderTransformer, EncoderClassifier, GraphLabelSpreading, MADEDensity
 from sklatent._bridge import callbacks
 from sklatent._bridge.callbacks import WeightAverage
+from sklatent._bridge.training import RowNet
 
 every = pytest.mark.parametrize("cls", NETS, ids=lambda cls: cls.__name__)
 X = np.random.RandomState(0).normal(size=(200, 6))
@@ -251,6 +252,12 @@ def test_ctrl_c_with_early_stopping_takes_the_best_epoch():
     with torch.no_grad():
         loss = estimator.net_.module_(torch.from_numpy(X[valid])).mean().item()
     np.testing.assert_allclose(loss, estimator.history_[best[0]]["valid_loss"], rtol=1e-5)
+
+
+def test_ctrl_c_before_the_first_epoch_is_no_error_of_early_stopping(monkeypatch):
+    monkeypatch.setattr(RowNet, "get_iterator", lambda *args, **kwargs: press())
+    with pytest.raises(KeyboardInterrupt):
+        small(AutoencoderTransformer, early_stopping=True).fit(X)
 
 
 def test_ctrl_c_before_the_first_step_leaves_nothing_fitted():

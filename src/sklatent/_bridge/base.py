@@ -30,6 +30,9 @@ MODULE_ADVICE = {
 MODULE_ADVICE["augmentation"] = MODULE_ADVICE["corruption"]
 
 
+MOST_MADE = 10_000  # tensors, as with thousands of masks, beside 20 for each that is kept
+
+
 def fresh_seed(random_state):
     """An integer seed. None takes entropy from the system: no call moves numpy's global generator."""
     if random_state is None:
@@ -203,7 +206,7 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
             return
         device = training.resolve_device(self.device, fall_back=True)
         ours = not callable(self._spec_.get("architecture"))  # a user's builder may need values, or keep what it makes
-        module = self._built(meta=ours)
+        module = self._built(meta=True, most=MOST_MADE + 20 * len(weights)) if ours else self._built()
         check_saved(weights, module, type(self).__name__)
         if ours:
             module = self._built()
@@ -212,9 +215,9 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         self.net_ = training.make_net(module, device, self, self._parts)
         self.net_.module_.eval()
 
-    def _built(self, *, meta=False):
-        """The module as ``fit`` first built it, down to what its builder draws; with ``meta``, without memory."""
-        with Aside(self._spec_["seed"], meta=meta):
+    def _built(self, **options):
+        """The module as ``fit`` first built it, down to what its builder draws; ``options`` are those of ``Aside``."""
+        with Aside(self._spec_["seed"], **options):
             return self._build(self._spec_)
 
 

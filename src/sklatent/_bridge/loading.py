@@ -4,6 +4,8 @@ A file may be read in one thread while another draws: the module is built withou
 torch's global generator. A file may be damaged: its arrays are compared before there is room made for any of them.
 """
 
+import math
+
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
@@ -22,17 +24,20 @@ FLOATS = {"float32", "float64"}  # mps has only the first, and the user sets the
 class Aside(TorchFunctionMode):
     """In here, and in this thread alone, the CPU draws what it would after ``manual_seed(seed)``, and moves nothing.
 
-    With ``meta``, what would be allocated has a shape and no memory. Dropout takes no generator: it has the global
-    one also in here.
+    With ``meta``, what would be allocated has a shape and no memory, and it is a ValueError to make more than ``most``
+    tensors. Dropout takes no generator: it has the global one also in here.
     """
 
-    def __init__(self, seed, *, meta=False):
+    def __init__(self, seed, *, meta=False, most=math.inf):
         super().__init__()
-        self.generator, self.meta = torch.Generator("cpu").manual_seed(seed), meta
+        self.generator, self.meta, self.left = torch.Generator("cpu").manual_seed(seed), meta, most
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
         makes = function in MAKERS or function in DRAWS
+        self.left -= makes
+        if self.left < 0:
+            raise ValueError("The file describes a net of far more parts than it has weights for: it was changed.")
         if makes and kwargs.get("device") is None:  # also where this is within another, that is meta
             kwargs["device"] = "meta" if self.meta else torch.get_default_device()
         given = [each.device for each in (*args, *kwargs.values()) if torch.is_tensor(each)]

@@ -328,9 +328,13 @@ def _loop(net, rows):
         net.notify("on_train_begin", X=rows, y=None)
         try:
             net.fit_loop(rows, epochs=net.max_epochs - len(net.history))  # a checkpoint has brought some
-        finally:
-            with contextlib.suppress(StopTraining):  # there is nothing left to stop, and an error may be on its way
+        except StopTraining:
+            pass
+        except BaseException:
+            with contextlib.suppress(Exception):  # of an end that has no epoch to look at
                 net.notify("on_train_end", X=rows, y=None)
+            raise
+        net.notify("on_train_end", X=rows, y=None)  # may stop what has ended
 
 
 def _silent(*args, **kwargs):

@@ -191,10 +191,13 @@ class MADE(nn.Module):
 
 def _positions(n_features, order, n_masks, generator):
     """The place of each feature in the order of each mask set: (n_masks, n_features). Values, also on "meta"."""
-    if order == "natural":
-        return torch.arange(n_features, dtype=torch.int32, device="cpu").repeat(n_masks, 1)
-    orders = [torch.randperm(n_features, generator=generator, device="cpu") for _ in range(n_masks)]
-    return torch.stack(orders).int()
+
+    def one():
+        if order == "natural":
+            return torch.arange(n_features, device="cpu")
+        return torch.randperm(n_features, generator=generator, device="cpu")
+
+    return torch.stack([one() for _ in range(n_masks)]).int()
 
 
 def _hidden_degrees(n_features, size, n_masks, generator):

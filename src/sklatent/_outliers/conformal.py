@@ -5,7 +5,7 @@ import numpy as np
 from .._bridge.state import Estimator
 
 TAIL = 0.1  # share of the reference rows, the strangest, whose mean excess is the scale of the tail
-TINY = 1e-9  # of the size of the scores: the least scale
+TINY = 1e-9  # of the size of the scores: what is nearer to one another differs by rounding
 
 
 def _share(counts, n, m):
@@ -92,15 +92,16 @@ class _Ranks(Estimator):
     def fit(self, scores):  # (n,), -inf may be among them
         finite = np.sort(scores[np.isfinite(scores)]) if np.isfinite(scores).any() else np.zeros(1)
         n, n_infinite = len(scores), np.count_nonzero(scores == -np.inf)
-        self.knots_ = np.unique(finite)
-        counts = n_infinite + np.searchsorted(finite, self.knots_, side="right")
+        self.rounding_ = float(TINY * max(1.0, np.abs(finite).max()))
+        starts = np.flatnonzero(np.diff(finite, prepend=-np.inf) > self.rounding_)  # nearer ones are a tie
+        self.knots_, counts = finite[starts], n_infinite + np.append(starts[1:], len(finite))
         self.log_p_, self.log_p_below_ = np.log((1 + counts) / (n + 1)), float(np.log((1 + n_infinite) / (n + 1)))
         tail = finite[: max(1, int(TAIL * len(finite)))]
         excess = finite[len(tail) if len(tail) < len(finite) else -1] - tail
-        self.scale_ = float(max(excess.mean(), TINY * max(1.0, np.abs(finite).max())))
+        self.scale_ = max(float(excess.mean()), self.rounding_)
         return self
 
     def log_p(self, scores):
-        lowest = self.knots_[0]
+        lowest = self.knots_[0] - self.rounding_
         t = np.clip((lowest - scores) / self.scale_, 0, np.finfo(np.float64).max)
         return np.where(scores < lowest, self.log_p_below_ - t / (1 + t), np.interp(scores, self.knots_, self.log_p_))
