@@ -394,6 +394,6 @@ default="auto"
 
     def _check_rows(self, X, *, reset=False):
         """Frames pass as they are, for a ``Pipeline`` that picks columns; what else X may hold the estimators say."""
-        rows = X if hasattr(X, "iloc") else check_array(X, accept_sparse="csr", ensure_all_finite=False)
+        rows = X if hasattr(X, "iloc") and len(X) else check_array(X, accept_sparse="csr", ensure_all_finite=False)
         validate_data(self, X, skip_check_array=True, reset=reset)
         return rows
