@@ -236,7 +236,7 @@ def test_a_file_that_asks_for_a_deeper_net_is_refused_before_it_takes_time(cls, 
     start = time.process_time()
     with pytest.raises(ValueError, match=r"far more parts than it has weights for|The weights '.*' should be"):
         load_with(fitted[cls], _spec_={name: DEEP[name]})
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 5
 
 
 def test_a_file_that_asks_for_a_longer_image_takes_no_memory_for_it(fitted):
