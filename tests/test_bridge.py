@@ -201,7 +201,7 @@ def test_a_scheduler_of_the_user_s_starts_at_the_rate_of_its_own_fit():
         def on_epoch_begin(self, net, **kwargs):
             rates.append(net.optimizer_.param_groups[0]["lr"])
 
-    rates, given = [], [LRScheduler("StepLR", step_size=1, gamma=0.5), Rates()]
+    rates, given = [], [LRScheduler("LambdaLR", lr_lambda=lambda epoch: 0.5**epoch), Rates()]
     model = AutoencoderTransformer(2, max_iter=2, learning_rate=8e-3, warm_start=True, callbacks=given, random_state=0)
     model.fit(X).set_params(learning_rate=2e-3).fit(X)
     assert_allclose(rates, [8e-3, 4e-3, 2e-3, 1e-3])

@@ -30,6 +30,9 @@ EQUIVALENT = {  # name of a fault: why it changes nothing that a test could or s
     "_nn/autoencoders.py regret: part.detach().clone() -> part.detach()": "no one reads the encoder's own again",
     "_nn/autoencoders.py held_out_loss: 8 -> 9 in noise = torch.randn(8, self.n_latent, generator=torch.Generator()."
     "manual_seed(0)).to(u)": "nine draws do as well",
+    "_nn/autoencoders.py forward: self.decoder.scale.square().sum() -> self.decoder.scale.square().sum().detach()": (
+        "the scale is not trained"
+    ),
     "_nn/made.py _started: log_weight.amax(-1, keepdim=True) -> log_weight.amax(-1, keepdim=True).detach()": (
         "these weights are not trained"
     ),
@@ -147,7 +150,7 @@ def faults_of_call(node, text, here):
 def no_gradient(node):
     """Whether no loss is computed in here, or nothing that is trained takes part."""
     if not isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return False
+        return isinstance(node, ast.With) and "no_grad" in ast.unparse(node.items[0])
     return any("no_grad" in ast.unparse(each) for each in node.decorator_list) or node.name.endswith((
         "Cache", "ByDegree", "draw", "sample", "statistics", "features", "cell_sums", "pooled", "held_out_loss",
         "regret", "resample", "late", "limits", "table", "degrees", "positions", "log_width", "__init__", "matrix",
