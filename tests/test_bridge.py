@@ -52,12 +52,16 @@ class Net:
 
     def __init__(self, losses):
         self.losses, self.module_, self.step = losses, nn.Linear(1, 1, bias=False), 0
-        self.history = SimpleNamespace(record=lambda name, value: None)
+        self.recorded, self.history = (
+            {},
+            SimpleNamespace(record=lambda name, value: self.recorded.update({name: value})),
+        )
 
     def row_losses(self, rows):
         return np.asarray(self.losses(self.step), dtype=float)
 
     def run(self, looks, n_steps):
+        """An epoch of so many steps."""
         looks.on_train_begin(self)
         for step in range(1, n_steps + 1):
             self.step = step
@@ -67,15 +71,17 @@ class Net:
                 looks.on_batch_end(self, training=True)
             except KeyboardInterrupt:
                 break
+        looks.on_epoch_end(self)
         looks.on_train_end(self)
         return looks
 
 
 def test_looks_come_every_five_steps_and_later_every_tenth_more():
-    looks = Net(lambda step: [1 - step / 1000] * 2)
-    looks = looks.run(Looks(None), 100)
+    net = Net(lambda step: [1 - step / 1000] * 2)
+    looks = net.run(Looks(None), 100)
     assert [step for step, _ in looks.trace_] == [*range(0, 56, 5), 60, 66, 72, 79, 86, 94]
     assert_allclose([loss for _, loss in looks.trace_][:3], [1, 0.995, 0.99])
+    assert net.recorded == {"valid_loss": 1 - 0.094}
 
 
 def test_looks_end_with_the_best_weights_once_twice_their_steps_brought_nothing():
@@ -188,6 +194,17 @@ def test_batches_are_counted_and_come_in_order_unless_shuffled():
     assert len(Batches(Rows(X), 50)) == 4
     assert_array_equal(torch.cat([batch for batch, _ in batches]), X)
     assert not torch.equal(torch.cat([batch for batch, _ in Batches(Rows(X), 30, shuffle=True)]), torch.from_numpy(X))
+
+
+def test_a_scheduler_of_the_user_s_starts_at_the_rate_of_its_own_fit():
+    class Rates(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            rates.append(net.optimizer_.param_groups[0]["lr"])
+
+    rates, given = [], [LRScheduler("LambdaLR", lr_lambda=lambda epoch: 0.5**epoch), Rates()]
+    model = AutoencoderTransformer(2, max_iter=2, learning_rate=8e-3, warm_start=True, callbacks=given, random_state=0)
+    model.fit(X).set_params(learning_rate=2e-3).fit(X)
+    assert_allclose(rates, [8e-3, 4e-3, 2e-3, 1e-3])
 
 
 def test_each_epoch_of_fit_sees_all_rows_in_another_order():

@@ -30,9 +30,14 @@ EQUIVALENT = {  # name of a fault: why it changes nothing that a test could or s
     "_nn/autoencoders.py regret: part.detach().clone() -> part.detach()": "no one reads the encoder's own again",
     "_nn/autoencoders.py held_out_loss: 8 -> 9 in noise = torch.randn(8, self.n_latent, generator=torch.Generator()."
     "manual_seed(0)).to(u)": "nine draws do as well",
+    "_nn/autoencoders.py forward: self.decoder.scale.square().sum() -> self.decoder.scale.square().sum().detach()": (
+        "the scale is not trained"
+    ),
     "_nn/made.py _started: log_weight.amax(-1, keepdim=True) -> log_weight.amax(-1, keepdim=True).detach()": (
         "these weights are not trained"
     ),
+    '_bridge/loading.py __torch_function__: kwargs["device"] if makes else [*given, "cpu"][0] -> ([*given, "cpu"]'
+    "[0])": ("a draw on meta takes nothing from the generator that it then has"),
     "_bridge/training.py resolve_device: 0 -> 1 in return torch.empty(0, device=name).device": "its device counts",
     "_bridge/unsupervised.py partial_fit: seed + self.n_iter_ -> seed - self.n_iter_ in seed = (seed + self.n_iter_) % "
     "2**31  # not the same shuffle in every call": "a seed is as good as another",
@@ -145,7 +150,7 @@ def faults_of_call(node, text, here):
 def no_gradient(node):
     """Whether no loss is computed in here, or nothing that is trained takes part."""
     if not isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return False
+        return isinstance(node, ast.With) and "no_grad" in ast.unparse(node.items[0])
     return any("no_grad" in ast.unparse(each) for each in node.decorator_list) or node.name.endswith((
         "Cache", "ByDegree", "draw", "sample", "statistics", "features", "cell_sums", "pooled", "held_out_loss",
         "regret", "resample", "late", "limits", "table", "degrees", "positions", "log_width", "__init__", "matrix",
