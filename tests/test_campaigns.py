@@ -236,5 +236,7 @@ def test_the_table_takes_the_place_of_the_one_before():
 
 
 def test_all_campaigns_are_run():
-    assert {*runner.CAMPAIGNS, "shared", "__main__"} == {path.stem for path in runner.HERE.glob("*.py")}
+    assert {*runner.CAMPAIGNS, "mutants", "faults", "shared", "__main__"} == {
+        path.stem for path in runner.HERE.glob("*.py")
+    }
     assert runner.PAGE.exists()

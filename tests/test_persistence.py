@@ -20,7 +20,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from sklatent import AutoencoderTransformer, EncoderClassifier, GraphLabelSpreading, PixelRNNDensity
-from sklatent._bridge import training
+from sklatent._bridge import devices
 
 every = pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)
 pytestmark = pytest.mark.filterwarnings("ignore:Of .* rows, calibration_size")  # the detector would like more
@@ -153,7 +153,7 @@ def test_loads_in_threads_leave_the_draws_of_another_alone(fitted):
 @every_net
 def test_a_load_waits_for_no_training(cls, fitted):
     dumped, loaded = pickle.dumps(fitted[cls]), []
-    with training.seeded(0, torch.device("cpu")):
+    with devices.seeded(0, torch.device("cpu")):
         thread = threading.Thread(target=lambda: loaded.append(pickle.loads(dumped)))
         thread.start()
         thread.join(20)

@@ -38,7 +38,7 @@ EQUIVALENT = {  # name of a fault: why it changes nothing that a test could or s
     ),
     '_bridge/loading.py __torch_function__: kwargs["device"] if makes else [*given, "cpu"][0] -> ([*given, "cpu"]'
     "[0])": ("a draw on meta takes nothing from the generator that it then has"),
-    "_bridge/training.py resolve_device: 0 -> 1 in return torch.empty(0, device=name).device": "its device counts",
+    "_bridge/devices.py resolve_device: 0 -> 1 in return torch.empty(0, device=name).device": "its device counts",
     "_bridge/unsupervised.py partial_fit: seed + self.n_iter_ -> seed - self.n_iter_ in seed = (seed + self.n_iter_) % "
     "2**31  # not the same shuffle in every call": "a seed is as good as another",
     "_bridge/loading.py check_saved: arrays.keys() - tensors.keys() -> arrays.keys()": "names in both are seen twice",

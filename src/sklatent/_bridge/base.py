@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from . import training
 from .callbacks import copied
 from .checkpoints import Checkpoint, check_folder, identity
+from .devices import resolve_device, seeded
 from .loading import Aside, check_saved
 from .rows import check_image_shape, detached, tell_of_rounding
 from .state import Estimator, Interrupted, warn
@@ -119,9 +120,9 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
 
     def _start_net(self, spec, seed, buffers):
         """``net_`` from its spec, with a history that is empty."""
-        device = training.resolve_device(self.device)
+        device = resolve_device(self.device)
         self._spec_ = spec
-        with training.seeded(seed, device):
+        with seeded(seed, device):
             module = self._build(spec)
         fill(module, buffers)
         self.net_ = training.make_net(module, device, self, self._parts)
@@ -204,7 +205,7 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         super().__setstate__(state)
         if weights is None:
             return
-        device = training.resolve_device(self.device, fall_back=True)
+        device = resolve_device(self.device, fall_back=True)
         ours = not callable(self._spec_.get("architecture"))  # a user's builder may need values, or keep what it makes
         module = self._built(meta=True, most=MOST_MADE + 20 * len(weights)) if ours else self._built()
         check_saved(weights, module, type(self).__name__)

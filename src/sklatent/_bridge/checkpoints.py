@@ -22,9 +22,9 @@ import torch
 from skorch.callbacks import Callback
 from skorch.history import History
 
+from .devices import random_states, set_random_states
 from .loading import check_saved
 from .state import PACKAGE, warn
-from .training import random_states, set_random_states
 
 SHARE = 0.05  # of the time of a training, that is spent on its files
 UNTOLD = {"checkpoint", "device", "verbose"}  # parameters that no weights depend on
@@ -288,7 +288,7 @@ def _restore(net, state):
     net.optimizer_.load_state_dict(optimizer)
     set_random_states(state["random"], torch.device(net.device))
     net.history = History({**epoch, "batches": []} for epoch in state["history"])
-    net.n_steps_ = state["n_steps"]
+    net.n_steps_, net.n_done_ = state["n_steps"], len(net.history)
     for name, callback in _others(net):
         for attribute, value in state["callbacks"].get(name, {}).items():
             there = getattr(callback, attribute, None)

@@ -1,4 +1,4 @@
-"""The bridge between estimators and torch: device, seeds, batches, the skorch net, ``train`` and ``apply``.
+"""The bridge between estimators and torch: the skorch net, ``train`` and ``apply``.
 
 All work on speed lives here. skorch supplies the loop, the callbacks and the history; what is replaced is what
 costs time on small nets: rows are fetched a batch at a time, and the loss is read from the device once an epoch.
@@ -7,7 +7,6 @@ costs time on small nets: rows are fetched a batch at a time, and the loss is re
 import contextlib
 import math
 import os
-import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,97 +14,10 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler
 from skorch.helper import predefined_split
-from threadpoolctl import threadpool_limits
 
 from .batches import Batches, Rows
 from .callbacks import Keyboard, Progress, StopTraining, WarmUpCosine, named
-
-# -- device and seeds ------------------------------------------------------------------------------------------
-
-
-def resolve_device(device, *, fall_back=False):
-    """``"auto"`` is cuda, else mps, else cpu. With ``fall_back`` a device that is missing here becomes the CPU."""
-    name = device
-    if device == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        if fall_back:
-            return torch.device("cpu")
-        raise ValueError(
-            f"device={device!r} cannot be used here: {error}. Expected 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'."
-        ) from error
-
-
-def place(module, device):
-    """Move a module to its device; mps has no float64, so there the scaling buffers lose their extra digits."""
-    if device.type == "mps":
-        module = module.float()
-    return module.to(device)
-
-
-_one_at_a_time = threading.RLock()  # torch has one generator for all threads
-
-
-def _after_fork():
-    """None of the parent's threads is in the child, which would wait for ever: for OpenMP's, or for one that trains."""
-    global _one_at_a_time
-    _one_at_a_time = threading.RLock()
-    threadpool_limits(1, "openmp")  # torch's, and scikit-learn's, at whose mixtures a MADE starts
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-@contextlib.contextmanager
-def seeded(seed, device):
-    """Everything random inside depends on ``seed`` alone; torch's global state is unmoved outside.
-
-    Modules draw from torch's global generators, so threads that train take turns here.
-    """
-    on_cuda, cudnn = device.type == "cuda", torch.backends.cudnn
-    with _one_at_a_time, torch.random.fork_rng(devices=[device] if on_cuda else []):
-        flags = cudnn.deterministic, cudnn.benchmark
-        state = torch.mps.get_rng_state() if device.type == "mps" else None
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed devices that are not in use
-        if on_cuda:
-            cudnn.deterministic, cudnn.benchmark = True, False
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        elif device.type == "mps":
-            torch.mps.manual_seed(seed)
-        try:
-            yield
-        finally:
-            if on_cuda:
-                cudnn.deterministic, cudnn.benchmark = flags
-            if state is not None:
-                torch.mps.set_rng_state(state)
-
-
-def random_states(device):
-    """The states that modules draw from, of the CPU and of the device."""
-    states = [torch.get_rng_state()]
-    if device.type == "cuda":
-        states.append(torch.cuda.get_rng_state(device))
-    elif device.type == "mps":
-        states.append(torch.mps.get_rng_state())
-    return states
-
-
-def set_random_states(states, device):
-    torch.set_rng_state(states[0])
-    if device.type == "cuda" and len(states) > 1:
-        torch.cuda.set_rng_state(states[1], device)
-    elif device.type == "mps" and len(states) > 1:
-        torch.mps.set_rng_state(states[1])
-
-
-def generator(seed, device):
-    return torch.Generator(device=device).manual_seed(seed)
-
+from .devices import generator, place, seeded
 
 # -- the net ---------------------------------------------------------------------------------------------------
 
@@ -120,7 +32,7 @@ class MeanRowLoss(torch.nn.Module):
 class RowNet(NeuralNet):
     """A skorch net for modules whose ``forward(x)``, or ``forward(x, target)``, gives the loss of each row."""
 
-    n_steps_ = 0  # of the training that was last begun
+    n_steps_ = n_done_ = 0  # of the training that was last begun; epochs that a checkpoint has brought
 
     def __init__(self, *args, precision="float32", **kwargs):
         super().__init__(*args, **kwargs)
@@ -306,7 +218,7 @@ def train(net, phase, seed, *, verbose=0, last=()):
     for group, rate in zip(net.optimizer_.param_groups, phase.learning_rates, strict=True):
         group["lr"] = rate  # a schedule that ran before has left its own
         group.pop("initial_lr", None)
-    net.n_steps_ = 0
+    net.n_steps_ = net.n_done_ = 0
     net.initialize_history()  # or skorch's LRScheduler would go on with the schedule of an earlier call
     net.callbacks = [*phase.all_callbacks(net, verbose), *last]
     net.initialize_callbacks()
@@ -327,7 +239,7 @@ def _loop(net, rows):
     with contextlib.suppress(StopTraining):  # asked for by a callback
         net.notify("on_train_begin", X=rows, y=None)
         try:
-            net.fit_loop(rows, epochs=net.max_epochs - len(net.history))  # a checkpoint has brought some
+            net.fit_loop(rows, epochs=net.max_epochs - net.n_done_)
         except StopTraining:
             pass
         except BaseException:

@@ -1,0 +1,92 @@
+"""Devices, their generators, and what a fork leaves of their threads."""
+
+import contextlib
+import os
+import threading
+
+import torch
+from threadpoolctl import threadpool_limits
+
+
+def resolve_device(device, *, fall_back=False):
+    """``"auto"`` is cuda, else mps, else cpu. With ``fall_back`` a device that is missing here becomes the CPU."""
+    name = device
+    if device == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        if fall_back:
+            return torch.device("cpu")
+        raise ValueError(
+            f"device={device!r} cannot be used here: {error}. Expected 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'."
+        ) from error
+
+
+def place(module, device):
+    """Move a module to its device; mps has no float64, so there the scaling buffers lose their extra digits."""
+    if device.type == "mps":
+        module = module.float()
+    return module.to(device)
+
+
+_one_at_a_time = threading.RLock()  # torch has one generator for all threads
+
+
+def _after_fork():
+    """None of the parent's threads is in the child, which would wait for ever: for OpenMP's, or for one that trains."""
+    global _one_at_a_time
+    _one_at_a_time = threading.RLock()
+    threadpool_limits(1, "openmp")  # torch's, and scikit-learn's, at whose mixtures a MADE starts
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+@contextlib.contextmanager
+def seeded(seed, device):
+    """Everything random inside depends on ``seed`` alone; torch's global state is unmoved outside.
+
+    Modules draw from torch's global generators, so threads that train take turns here.
+    """
+    on_cuda, cudnn = device.type == "cuda", torch.backends.cudnn
+    with _one_at_a_time, torch.random.fork_rng(devices=[device] if on_cuda else []):
+        flags = cudnn.deterministic, cudnn.benchmark
+        state = torch.mps.get_rng_state() if device.type == "mps" else None
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed devices that are not in use
+        if on_cuda:
+            cudnn.deterministic, cudnn.benchmark = True, False
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
+        try:
+            yield
+        finally:
+            if on_cuda:
+                cudnn.deterministic, cudnn.benchmark = flags
+            if state is not None:
+                torch.mps.set_rng_state(state)
+
+
+def random_states(device):
+    """The states that modules draw from, of the CPU and of the device."""
+    states = [torch.get_rng_state()]
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device))
+    elif device.type == "mps":
+        states.append(torch.mps.get_rng_state())
+    return states
+
+
+def set_random_states(states, device):
+    torch.set_rng_state(states[0])
+    if device.type == "cuda" and len(states) > 1:
+        torch.cuda.set_rng_state(states[1], device)
+    elif device.type == "mps" and len(states) > 1:
+        torch.mps.set_rng_state(states[1])
+
+
+def generator(seed, device):
+    return torch.Generator(device=device).manual_seed(seed)
