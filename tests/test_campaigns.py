@@ -1,5 +1,6 @@
 """Each campaign finds a fault that is planted for it."""
 
+import mmap
 import os
 import signal
 import time
@@ -176,7 +177,12 @@ def test_signals_find(call, goes_on, words):
 
 def test_leaks_find():
     kept = []
-    assert "MB" in leaks.leak(lambda: kept.append(np.ones(2**18)), 5)
+
+    def keep():
+        kept.append(mmap.mmap(-1, 2**21))  # not from what is already there, as an array may be
+        kept[-1].write(bytes(2**21))
+
+    assert "MB" in leaks.leak(keep, 5)
     assert "5 open files" in leaks.leak(lambda: kept.append(open(os.devnull)), 5)  # noqa: SIM115
     assert leaks.leak(lambda: np.ones(2**18), 5) is None
 
