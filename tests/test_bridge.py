@@ -501,6 +501,20 @@ def test_scaling_of_a_table_and_of_an_image():
     assert_allclose(unit["u.scale"], [np.ptp(X)] * 4)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_values_from_0_to_1_stay_as_they_are_and_others_do_not(shared):
+    shares = np.array([[0, 0.25, 1], [0, 0.75, 1], [0, 0.5, 1]])
+    found = rows.learn_affine(shares, "u", onto="unit", shared=shared)
+    assert_array_equal(found["u.shift"], 0)
+    assert_array_equal(found["u.scale"], 1)
+    assert_array_equal(found["u.lower"], [0, 0.25, 1])
+    assert_array_equal(found["u.upper"], [0, 0.75, 1])
+    for other in (2 * shares, shares - 1e-3):
+        found = rows.learn_affine(other, "u", onto="unit", shared=shared)
+        assert_allclose(found["u.shift"], other.min() if shared else other.min(axis=0))
+        assert_allclose(found["u.scale"], np.ptp(other) if shared else [1, np.ptp(other[:, 1]), 1])
+
+
 def test_a_constant_pixel_is_scaled_as_the_others_and_a_constant_feature_by_one():
     rows_ = np.c_[X[:, :2], np.full(200, 7.0)]
     assert_allclose(rows.learn_affine(rows_, "u", shared=True)["u.scale"], [rows_.std()] * 3)

@@ -86,3 +86,14 @@ def test_features_are_the_pooled_activations_of_a_layer(cell):
     assert_close(second - first, added[-1])
     with pytest.raises(IndexError):
         model.features(x.double(), 2)
+
+
+def test_weights_start_as_those_of_a_linear_layer_and_gates_remember(cell):
+    layer = CELLS[cell]((3, 4), 16, 25)
+    for weight, n_in in [(layer.input_weight, 32 if cell == "row_lstm" else 16), (layer.state_weight, None)]:
+        bound = (n_in or weight.shape[-2]) ** -0.5
+        assert weight.abs().max() <= bound
+        assert abs(weight.std() - bound / 3**0.5) < 0.03 * bound
+        assert abs(weight.mean()) < 0.03 * bound
+    assert (layer.bias[..., :25] == 1).all()
+    assert layer.bias[..., 25:].std() > 0.4  # of an input of one
