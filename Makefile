@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 OLDEST := persistence state label_spreading outlier outlier_pipelines callbacks
 
-.PHONY: test oldest campaigns demo lint format clean
+.PHONY: test oldest campaigns mutants demo lint format clean
 
 # One thread for each of the two processes: on two cores, more get in each other's way. Each takes half of the tests,
 # file by file, and then what the other has not come to: what a file fits once is seldom fitted twice.
@@ -19,6 +19,10 @@ oldest: $(VENV)-oldest/ready
 # What breaks things on purpose, for about half an hour; writes the table of docs/reliability.md.
 campaigns: $(VENV)/ready
 	$(RUN) tests/campaigns
+
+# Faults planted one at a time, and whether the tests see them: a quarter of an hour, and more the first time.
+mutants: $(VENV)/ready
+	$(RUN) tests/campaigns/mutants.py
 
 demo: $(VENV)/ready
 	$(RUN) examples/plot_low_label_digits.py
