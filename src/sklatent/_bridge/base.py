@@ -29,8 +29,6 @@ MODULE_ADVICE = {
     "torch.nn.functional.dropout, p=0.2)",
 }  # what to pass in the place of an nn.Module
 MODULE_ADVICE["augmentation"] = MODULE_ADVICE["corruption"]
-
-
 MOST_MADE = 10_000  # tensors, as with thousands of masks, beside 20 for each that is kept
 
 
