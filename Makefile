@@ -16,7 +16,7 @@ oldest: export OMP_NUM_THREADS = 1
 oldest: $(VENV)-oldest/ready
 	$(VENV)-oldest/bin/python -m pytest -n 2 --dist worksteal
 
-# What breaks things on purpose, for about half an hour; writes the table of docs/reliability.md.
+# What breaks things on purpose, for less than ten minutes; writes the table of docs/reliability.md.
 campaigns: $(VENV)/ready
 	$(RUN) tests/campaigns
 

@@ -16,9 +16,12 @@ from torch import nn
 
 from sklatent import (
     AutoencoderTransformer,
+    DensityOutlierDetector,
     EncoderClassifier,
     GraphLabelSpreading,
+    HistogramDensity,
     MADEDensity,
+    NeighborsDensity,
     PixelCNNDensity,
     PixelRNNDensity,
     VAETransformer,
@@ -356,6 +359,13 @@ def test_labels_are_learned_from_tensors_with_gradients_too():
     for estimator in (GraphLabelSpreading(), classifier):
         found = estimator.fit(rows, LABELS).predict_proba(rows)
         assert_array_equal(found, estimator.fit(X, LABELS).predict_proba(X))
+
+
+@pytest.mark.parametrize("cls", [HistogramDensity, NeighborsDensity, DensityOutlierDetector])
+@pytest.mark.filterwarnings("ignore:Of 40 rows")
+def test_outliers_are_found_among_tensors_with_gradients_too(cls):
+    rows, estimator = torch.tensor(X, requires_grad=True), small(cls)
+    assert_array_equal(estimator.fit(rows).score_samples(rows), estimator.fit(X).score_samples(X))
 
 
 def timestamps(dtype=np.float32):

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
 from sklearn.utils.validation import _check_feature_names_in
 
-from .._bridge.rows import is_whole
+from .._bridge.rows import detached, is_whole
 from .._bridge.state import Estimator, Interrupted
 from .histogram import HistogramDensity
 from .neighbors import NeighborsDensity
@@ -70,6 +70,13 @@ def seeded(estimator, rng):
         seeds = {key: rng.randint(2**31 - 1) for key in unset if key.split("__")[-1] == "random_state"}
         twin.set_params(**seeds)
     return twin
+
+
+def as_given(X):
+    """Frames pass as they are, for a ``Pipeline`` that picks columns; what else X may hold the estimators say."""
+    if hasattr(X, "iloc") and len(X):
+        return X
+    return check_array(detached(X), accept_sparse="csr", ensure_all_finite=False)
 
 
 def corrupted(X, rng):

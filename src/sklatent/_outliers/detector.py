@@ -5,7 +5,6 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import check_array
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition, available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -14,7 +13,7 @@ from .._bridge.base import fresh_seed
 from .._bridge.state import Estimator, all_or_nothing, warn
 from .codelength import COMPRESSORS, _CodeLength
 from .conformal import check_enough, excess, p_values, rows_needed, threshold, too_few
-from .densities import corrupted, goes_on, image_shape, leaving_one_out, named, seeded, thawed, train, unwrap
+from .densities import as_given, corrupted, goes_on, image_shape, leaving_one_out, named, seeded, thawed, train, unwrap
 from .scores import SCORES, AvailableIfSplit, check_method, make_score
 from .units import Units
 
@@ -393,7 +392,6 @@ default="auto"
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def _check_rows(self, X, *, reset=False):
-        """Frames pass as they are, for a ``Pipeline`` that picks columns; what else X may hold the estimators say."""
-        rows = X if hasattr(X, "iloc") and len(X) else check_array(X, accept_sparse="csr", ensure_all_finite=False)
+        rows = as_given(X)
         validate_data(self, X, skip_check_array=True, reset=reset)
         return rows

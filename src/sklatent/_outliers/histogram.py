@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._bridge.base import DensityMethods
+from .._bridge.rows import detached
 from .._bridge.state import Estimator, all_or_nothing
 
 
@@ -29,7 +30,7 @@ class TableDensity(DensityMethods, DensityMixin, Estimator):
         return self.score_features(X).sum(axis=1)
 
     def _check_rows(self, X, *, reset=False):
-        return validate_data(self, X, dtype=np.float64, reset=reset, ensure_min_samples=2 if reset else 1)
+        return validate_data(self, detached(X), dtype=np.float64, reset=reset, ensure_min_samples=2 if reset else 1)
 
 
 class HistogramDensity(TableDensity):
