@@ -89,11 +89,11 @@ def _words(value):
 
 def _differences(there, here):
     """What two identities differ in, in words; empty if in nothing that the parameters tell."""
-    told = [f"{name} {there[name]} there, {here[name]} here" for name in ("version",) if there[name] != here[name]]
     one, other = there["parameters"], here["parameters"]
-    for name in sorted(one.keys() | other.keys()):
-        if one.get(name) != other.get(name):
-            told.append(f"{name} is {one.get(name)} there, {other.get(name)} here")
+    names = [name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
+    told = [f"{name} is {one.get(name)} there, {other.get(name)} here" for name in names]
+    if there["version"] != here["version"]:
+        told.insert(0, f"version {there['version']} there, {here['version']} here")
     return told + (["the rows are others"] if there["rows"] != here["rows"] else [])
 
 

@@ -51,9 +51,8 @@ def seeded(seed, device):
     Modules draw from torch's global generators, so threads that train take turns here.
     """
     on_cuda, cudnn = device.type == "cuda", torch.backends.cudnn
-    with _one_at_a_time, torch.random.fork_rng(devices=[device] if on_cuda else []):
-        flags = cudnn.deterministic, cudnn.benchmark
-        state = torch.mps.get_rng_state() if device.type == "mps" else None
+    with _one_at_a_time:
+        states, flags = random_states(device), (cudnn.deterministic, cudnn.benchmark)
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed devices that are not in use
         if on_cuda:
             cudnn.deterministic, cudnn.benchmark = True, False
@@ -66,8 +65,7 @@ def seeded(seed, device):
         finally:
             if on_cuda:
                 cudnn.deterministic, cudnn.benchmark = flags
-            if state is not None:
-                torch.mps.set_rng_state(state)
+            set_random_states(states, device)
 
 
 def random_states(device):

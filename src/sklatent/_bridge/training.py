@@ -242,9 +242,11 @@ def _loop(net, rows):
             net.fit_loop(rows, epochs=net.max_epochs - net.n_done_)
         except StopTraining:
             pass
-        except BaseException:
-            with contextlib.suppress(Exception):  # of an end that has no epoch to look at
+        except BaseException as error:
+            try:
                 net.notify("on_train_end", X=rows, y=None)
+            except Exception as other:  # such as one of an end that has no epoch to look at
+                error.add_note(f"At the end of training then came {other!r}.")
             raise
         net.notify("on_train_end", X=rows, y=None)  # may stop what has ended
 

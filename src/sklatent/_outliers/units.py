@@ -72,9 +72,10 @@ def group_keys(groups, n):
     groups = np.asarray(groups)
     if groups.shape != (n,):
         raise ValueError(f"groups has shape {groups.shape}, but X has {n} rows. Pass one label for each row of X.")
-    missing = groups != groups
     if groups.dtype == object:
         missing = np.array([label is None or is_pandas_na(label) or label != label for label in groups])
+    else:
+        missing = groups != groups
     if missing.any():
         raise ValueError(
             f"groups is missing (NaN or None) for {missing.sum()} of {n} rows, the first of them row "
