@@ -3,25 +3,27 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import OutlierMixin
-from sklearn.frozen import FrozenEstimator
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition, available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._bridge.base import fresh_seed
 from .._bridge.state import Estimator, all_or_nothing, warn
-from .codelength import COMPRESSORS, _CodeLength
-from .conformal import check_enough, excess, p_values, rows_needed, threshold, too_few
-from .densities import as_given, corrupted, goes_on, image_shape, leaving_one_out, named, seeded, thawed, train, unwrap
-from .scores import SCORES, AvailableIfSplit, check_method, make_score
+from .codelength import COMPRESSORS
+from .conformal import check_enough, rows_needed, threshold, too_few
+from .densities import as_given, goes_on, named, unwrap
+from .folds import _Folded
+from .members import _Members
+from .scores import SCORES, check_method
 from .units import Units
+from .verdicts import Verdicts
 
 FALSE_ALARM_RATE = 0.05  # of contamination="auto"
 FINEST_LEVEL = 0.01  # that p-values must be able to reach, for the rows kept apart to be enough
 
 
-class DensityOutlierDetector(OutlierMixin, _BaseComposition, Estimator):
+class DensityOutlierDetector(Verdicts, _BaseComposition, Estimator):
     """Outliers by the scores of densities, at a false-alarm rate that holds.
 
     The densities are fitted on part of the rows. The rest, kept apart, ranks new ones: ``p_values`` (conformal
@@ -148,6 +150,19 @@ default="auto"
         """
         return self._set_params("estimator", **params)
 
+    @property
+    def estimators_(self):
+        """Fitted, those of one fold after those of another."""
+        return [density for members in self._members_ for density in members.estimators_]
+
+    @property
+    def backgrounds_(self):
+        return [density for members in self._members_ for density in members.backgrounds_]
+
+    @property
+    def image_shape_(self):
+        return self._members_[0].image_shape
+
     # -- fit -----------------------------------------------------------------------------------------------
 
     def fit(self, X, y=None, groups=None):
@@ -208,188 +223,182 @@ default="auto"
             if units.given and len(units) == 1 and verb == "fit":
                 raise ValueError("groups is one group only: some must be kept apart from others. Pass more, or None.")
             rows, apart = self._split(units, waits=verb == "partial_fit")
+            if rows is None:
+                return self._fit_in_folds(units)
             if rows:
-                self._train(rows.X, verb)
+                self._train(verb, rows.X)
             if apart:
                 return self._calibrate(apart, apart=True)
             return self._calibrate(rows, apart=False) if anew or (rows and not self.calibrated_) else self
 
     def _begin(self):
-        """The method, clones of the densities that it takes, and its code length."""
-        members, background, codec = named(self.estimator), self.background, self.codelength
+        densities, background, codec = named(self.estimator), self.background, self.codelength
         if isinstance(self.estimator, list):
-            self._validate_names([name for name, _ in members])
-        shaped = any(getattr(unwrap(member)[1], "image_shape", None) is not None for _, member in members)
+            self._validate_names([name for name, _ in densities])
+        shaped = any(getattr(unwrap(density)[1], "image_shape", None) is not None for _, density in densities)
         self.method_ = self.method if self.method != "auto" else "statistics" if shaped else "log_likelihood"
-        check_method(self.method_, members, background, codec)
-        self._seed_, self._n_trained_, self._waiting_ = fresh_seed(self.random_state), 0, None
-        rng = None if self.random_state is None else np.random.RandomState(self._seed_)
-        self.estimators_, self.backgrounds_ = [seeded(member, rng) for _, member in members], []
-        if "background" in SCORES[self.method_].takes:
-            models = [thawed(member) if background is None else background for _, member in members]
-            self.backgrounds_ = [seeded(model, rng) for model in models]
+        check_method(self.method_, densities, background, codec)
         if codec is None and "codelength" in SCORES[self.method_].takes and (shaped or self.method_ == "complexity"):
             codec = ("bz2", "zlib")  # each has its own blind spots
-        self._codelength_ = None if codec is None else _CodeLength(codec)
+        self._seed_, self._waiting_ = fresh_seed(self.random_state), None
+        self._looked_at_ = np.empty(0, dtype=np.uint64)
+        self._members_ = self._clones([density for _, density in densities], codec)
+
+    def _clones(self, densities, codec, n_folds=1):
+        """What is to be trained: once, or for each fold."""
+        rng = None if self.random_state is None else np.random.RandomState(self._seed_)
+        members = [_Members(self.method_, codec, self._seed_) for _ in range(n_folds)]
+        return [one.begin(densities, self.background, rng) for one in members]
 
     def _split(self, units, *, waits):
-        """The units to train on, and those that calibrate, or None: if one ``waits``, too few are kept for later."""
-        frozen = all(isinstance(density, FrozenEstimator) for density in (*self.estimators_, *self.backgrounds_))
-        if frozen and (self._codelength_ is None or getattr(units.X, "dtype", None) == np.uint8):
+        """The units to train on, and those that calibrate, or None; None and None if they are to do so in turn.
+
+        If one ``waits``, those kept apart are kept for later if they are too few.
+        """
+        members, size = self._members_[0], self.calibration_size
+        if members.n_to_fit == 0 and (members.codelength is None or getattr(units.X, "dtype", None) == np.uint8):
             return units, units  # nothing is learned from the rows
-        if (size := self.calibration_size) is None:
+        if size is None:
             return units, None
-        rows, apart = units.split(size, self._seed_, None if waits else self._n_trained_)
-        apart, trained = apart.after(self._waiting_), bool(rows) or self._n_trained_ > 0
+        rows, apart = units.split(size, self._seed_, None if waits else 0)
+        apart, trained = apart.after(self._waiting_), bool(rows) or members.n_trained_ > 0
         n_calibrating, n_needed = self._n_calibrating(len(apart)), rows_needed(min(self._level, FINEST_LEVEL))
         if trained and n_calibrating >= n_needed:
             return rows, apart
-        if self._n_trained_ == 0:
+        if not waits and len(units) >= rows_needed(self._level):
+            return None, None
+        if members.n_trained_ == 0:
             warn(too_few(units, size, len(rows), n_calibrating, n_needed))
         if not (waits and trained):
             return units, None
         self._waiting_ = apart.X, apart.keys
         return rows, None
 
-    def _train(self, X, verb):
-        rng = np.random.default_rng(self._seed_ + self._n_trained_)
-        for density in self.estimators_:
-            train(density, verb, X)
-        for density in self.backgrounds_:
-            train(density, verb, corrupted(X, rng) if self.background is None else X)
-        if self._n_trained_ == 0:
-            self.image_shape_ = image_shape(self.estimators_[0])
-            if self._codelength_ is not None:
-                self._codelength_.set_params(image_shape=self.image_shape_).fit(X)
-        self._n_trained_ += 1
+    def _train(self, verb, X):
+        for members in self._members_:
+            members.train(verb, X)
+
+    def _fit_in_folds(self, units):
+        """Calibrate on all units, each fold by densities that are trained on the others."""
+        folds, rng = units.folds(self.calibration_size, self._seed_), np.random.RandomState(self._seed_)
+        densities = [density for _, density in named(self.estimator)]
+        self._members_ = self._clones(densities, self._members_[0].codelength, len(folds))
+        scores = []
+        for members, (rows, _) in zip(self._members_, folds, strict=True):
+            reference = None
+            if members.learns:
+                rows, reference = rows.split(1 / len(folds), self._seed_, 0)
+            score = members.train("fit", rows.X).score(apart=True)
+            scores.append(score if reference is None else score.fit(reference.shuffled(rng, one_each=units.given).X))
+        self._score_ = _Folded(scores).fit([fold.shuffled(rng, one_each=True) for _, fold in folds])
+        return self._rank(*self._score_.ranks(), apart=True, by_folds=True)
 
     @property
     def _level(self):
         return FALSE_ALARM_RATE if self.contamination == "auto" else self.contamination
 
+    @property
+    def _in_folds(self):
+        return isinstance(vars(self).get("_score_"), _Folded)
+
     def _n_calibrating(self, n):
-        """Of n rows kept apart, those that are left where the score learns from the others."""
-        learns = len(self.estimators_) > 1 or SCORES[self.method_].learns
-        return max(0, n - max(1, n // 2)) if learns else n
+        """Of n units kept apart, those that are left where the score learns from the others."""
+        return max(0, n - max(1, n // 2)) if self._members_[0].learns and not self._in_folds else n
 
     def _calibrate(self, units, *, apart):
         """Fit the score, and rank the rows by it; ``apart`` says whether the densities have never seen them."""
         if apart:
             check_enough(len(units), self._n_calibrating(len(units)), self._level, units.names)
-        seen = (self.estimators_, self.backgrounds_)
-        densities, backgrounds = seen if apart else ([leaving_one_out(density) for density in some] for some in seen)
-        score = make_score(self.method_, densities, backgrounds, self._codelength_, self._seed_)
-        if (one_each := apart and units.given) or score.learns:
+        learns = self._members_[0].learns and not self._in_folds
+        score = self._score_ if self._in_folds else self._members_[0].score(apart=apart)
+        if (one_each := apart and units.given) or learns:
             units = units.shuffled(np.random.RandomState(self._seed_), one_each=one_each)
-        if score.learns:
+        if learns:
             reference, units = units.halves() if apart else (units, units)
             score.fit(reference.X)
-        scores, n_different = np.sort(score.score_samples(units.X)), len(units) if apart else None
-        self._score_, self.calibrated_, self.calibration_scores_, self._n_different_ = score, apart, scores, n_different
-        self.offset_ = float(threshold(scores, self._level, n_different))
-        self._waiting_ = None if apart else self._waiting_
+        self._score_, scores = score, score.score_samples(units.X)
+        order = np.argsort(scores, kind="stable")
+        return self._rank(scores[order], units.keys[order], units.rows[order], apart=apart)
+
+    def _rank(self, scores, keys, rows, *, apart, by_folds=False):
+        """Rank others among these: sorted scores, the keys of their units and the numbers of their rows."""
+        self.calibration_scores_, self.calibration_indices_, self._keys_ = scores, rows, keys
+        self.calibrated_, self._by_folds_, self._n_different_ = apart, by_folds, None
+        if apart:
+            self._n_different_, self._waiting_ = len(np.unique(keys)), None
+        self.offset_ = float(threshold(scores, self._level, self._n_different_))
         return self
 
-    def recalibrate(self, X, groups=None):
-        """Replace the calibration by one on new normal rows; the densities stay as they are.
+    def recalibrate(self, X, y=None, groups=None):
+        """Replace the calibration by one on new normal rows, or take outliers out of it; the densities stay.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows that no density was fitted on, as many as a p-value of ``contamination`` takes.
+            Rows that no density was fitted on, as many as a p-value of ``contamination`` takes. With y, rows that
+            calibrate and that somebody has looked at.
+        y : array-like of shape (n_samples,), default=None
+            What they were: -1, an outlier, which new rows are ranked among no more, or 1, which stays (label-trimmed
+            calibration). None: X takes the place of the rows that calibrate.
         groups : array-like of shape (n_samples,), default=None
-            As in ``fit``; those of its groups should not be among these.
+            As in ``fit``. Without y, those of its groups should not be among these.
 
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        ValueError
+            If too few rows are left, or if with y some row does not calibrate or a label is neither 1 nor -1.
         """
         check_is_fitted(self)
-        return self._calibrate(Units.of(self._check_rows(X), groups), apart=True)
+        units = Units.of(self._check_rows(X), groups)
+        return self._calibrate(units, apart=True) if y is None else self._trim(units, y)
 
-    # -- scores --------------------------------------------------------------------------------------------
+    def _trim(self, units, y):
+        y = column_or_1d(y)
+        check_consistent_length(units.keys, y)
+        if (wrong := ~np.isin(y, (1, -1))).any():
+            raise ValueError(f"y has the label {y[wrong][0]!r}. Pass -1 for an outlier, 1 for a normal row.")
+        if (foreign := ~np.isin(units.keys, self._keys_)).any():
+            raise ValueError(
+                f"{foreign.sum()} of {len(y)} rows do not calibrate, the first of them row {foreign.argmax()}. Pass "
+                "rows that rows_to_label gives; or, to calibrate on new normal rows, no y."
+            )
+        stay = ~np.isin(self._keys_, units.keys[y == -1])
+        check_enough(len(self._keys_), len(np.unique(self._keys_[stay])), self._level, units.names)
+        self._looked_at_ = np.union1d(self._looked_at_, units.keys)
+        if self._by_folds_:
+            self._score_ = self._score_.without(units.keys[y == -1])
+            return self._rank(*self._score_.ranks(), apart=True, by_folds=True)
+        rank = self.calibration_scores_[stay], self._keys_[stay], self.calibration_indices_[stay]
+        return self._rank(*rank, apart=self.calibrated_)
 
-    def score_samples(self, X):
-        """Score of each row by ``method``, or, of several estimators, the mean log p-value: higher is more normal.
+    def rows_to_label(self, n_rows=10):
+        """The rows that calibrate, and that to look at gains most: the strangest, but for those looked at already.
+
+        If outliers are among them, new rows have too large p-values: see ``recalibrate``.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        n_rows : int, default=10
 
         Returns
         -------
-        scores : ndarray of shape (n_samples,), float64
-            In nats, whatever the other rows are; -inf where an estimator says so.
+        index : ndarray of shape (n_rows,), int
+            Of rows of the X that ``fit`` or ``recalibrate`` calibrated on, the strangest first. Fewer if there are
+            no more.
+
+        Raises
+        ------
+        ValueError
+            If they came by ``partial_fit``, in batches that are gone.
         """
         check_is_fitted(self)
-        return self._score_.score_samples(self._check_rows(X))
-
-    @AvailableIfSplit
-    def score_features(self, X):
-        """What each feature adds to the score of its row.
-
-        For ``"log_likelihood"``, ``"ratio"``, ``"typicality"`` and ``"fisher"`` of estimators with
-        ``score_features``, in a ``Pipeline`` after steps that keep the features; else there is no such method. Exact
-        but for ``"typicality"`` and a list, whose scores are 0 for a mean row: what a row differs by is split in
-        proportion to what each feature adds to the difference of the log-likelihoods (Shrikumar et al. 2017).
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        contributions : ndarray of shape (n_samples, n_features), float64
-            The rows sum to ``score_samples``, in nats.
-        """
-        check_is_fitted(self)
-        return self._score_.score_features(self._check_rows(X))
-
-    def p_values(self, X):
-        """Share of the calibration rows that are at least as strange: (1 + #{scores <= its own}) / (n_calibration + 1).
-
-        Ties count in full, so that p-values are too large rather than too small where scores tie. Of rows with copies,
-        m of them different, it is (1 + m q) / (m + 1), q the share of those whose scores are no higher.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        p : ndarray of shape (n_samples,), float64
-            ``predict`` gives -1 where this is at most ``contamination``.
-        """
-        return p_values(self.score_samples(X), self.calibration_scores_, self._n_different_)
-
-    def decision_function(self, X):
-        """``score_samples`` less ``offset_``: negative for outliers; finite, or -inf.
-
-        If ``offset_`` is -inf, no row is an outlier, and it is the score less the lowest finite one that calibrated,
-        0 at least.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        decision : ndarray of shape (n_samples,), float64
-        """
-        return excess(self.score_samples(X), self.offset_, self.calibration_scores_)
-
-    def predict(self, X):
-        """1 for rows taken for normal, -1 for outliers.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,), int
-        """
-        return np.where(self.decision_function(X) < 0, -1, 1)
+        if (self.calibration_indices_ < 0).any():
+            raise ValueError("The rows that calibrate came by partial_fit, and X is gone. Call recalibrate(X) first.")
+        return self.calibration_indices_[~np.isin(self._keys_, self._looked_at_)][:n_rows]
 
     def _check_rows(self, X, *, reset=False):
         rows = as_given(X)

@@ -202,11 +202,15 @@ class _Pool(Estimator):
         first, X = halves(X) if any(score.learns for score in self.scores) else (X, X)
         self.members_ = []
         for score in self.scores:
-            score = copy(score).fit(first)
-            parts = score.score_samples(X)[:, np.newaxis] if score.whole else score.score_features(X)
-            ranks, means = _Ranks().fit(parts.sum(axis=1)), finite_mean(parts)
-            self.members_.append((score, ranks, means, float(ranks.log_p(means.sum()))))
+            self.members_.append(self._ranked(copy(score).fit(first), X))
         return self
+
+    @staticmethod
+    def _ranked(score, X):
+        """The score, its ranks among these rows, their mean contributions, and the log p-value of these."""
+        parts = score.score_samples(X)[:, np.newaxis] if score.whole else score.score_features(X)
+        ranks, means = _Ranks().fit(parts.sum(axis=1)), finite_mean(parts)
+        return score, ranks, means, float(ranks.log_p(means.sum()))
 
     @property
     def whole(self):

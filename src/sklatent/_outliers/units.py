@@ -89,8 +89,9 @@ def group_keys(groups, n):
 class Units:
     """Rows with the key of the unit that each belongs to; ``given`` groups, or equal rows."""
 
-    def __init__(self, X, keys, given):
+    def __init__(self, X, keys, given, rows=None):
         self.X, self.keys, self.given = X, keys, given
+        self.rows = np.arange(len(keys)) if rows is None else rows  # which they were at first
         _, first, index, sizes = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
         order = np.argsort(first)  # in order of appearance: without copies, unit i is row i
         self.index, self.sizes = np.argsort(order)[index], sizes[order]
@@ -125,10 +126,19 @@ class Units:
             apart = np.isin(np.arange(m), order[:n_apart])
         return self.take(~apart), self.take(apart)
 
+    def folds(self, size, seed):
+        """Parts of about that ``size``, at random, each kept apart in turn: pairs of the rest and the part."""
+        m = len(self)
+        n_folds = max(2, min(m, round(m / (size if isinstance(size, Integral) else size * m))))
+        part = np.random.RandomState(seed).permutation(m) % n_folds
+        return [(self.take(part != k), self.take(part == k)) for k in range(n_folds)]
+
     def take(self, units):
         """Those of a mask over the units, their rows in the order that they had."""
-        rows = np.flatnonzero(units[self.index])
-        return Units(_safe_indexing(self.X, rows), self.keys[rows], self.given)
+        return self._at(np.flatnonzero(units[self.index]))
+
+    def _at(self, order):
+        return Units(_safe_indexing(self.X, order), self.keys[order], self.given, self.rows[order])
 
     def after(self, waiting):
         """With those that waited, as (X, keys), before."""
@@ -142,7 +152,7 @@ class Units:
         order = rng.permutation(len(self.keys))
         if one_each:
             order = rng.permutation(order[np.unique(self.index[order], return_index=True)[1]])
-        return Units(_safe_indexing(self.X, order), self.keys[order], self.given)
+        return self._at(order)
 
     def halves(self):
         """The half of the units that appear first, of shuffled ones more of those with many copies, and the rest.
