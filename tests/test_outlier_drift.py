@@ -87,7 +87,7 @@ def test_the_mean_capital_over_all_orders_is_one(bag, monkeypatch):
 
 
 def test_the_mean_capital_is_one_where_rows_are_dropped(monkeypatch):
-    """Three rows and a fourth, of which one is dropped, before a fifth: over what may be dropped, not for each of it."""
+    """Of three rows and a fourth one is dropped, before a fifth: on average over which it is, not for each."""
     monkeypatch.setattr(drift, "BLOCK", 1)
     means = []
     for kept in combinations(range(4), 3):
