@@ -27,10 +27,9 @@ column has changed. exp(-maximum over time) is a p-value at any time, however it
 **Bets** are f = 1 + e P_d(2 p - 1) with |e| <= 1 and the Legendre polynomials P_1, for a change of place, and P_2, of
 spread (J. Neyman's smooth alternatives, 1937). Half of the capital starts as cash, e = 0, the rest in equal parts on
 ``BETS``. Before row t of the stream, t = 0, 1, ..., a share 1 / (t + 100) of every part is laid out anew as at the
-start: the simple jumper of Vovk et al. 2021 with a rate that falls. (At a constant rate the capital falls
-exponentially as long as nothing happens: by 35 nats in 5000 rows at 1 %, and a change is found late.) Cash alone
-remains (1 - 1 / (2 (t + 100))) of itself, so that M_t >= (1 + t / 99)^(-1/2) / 2 whatever the rows are: never below
--3 nats in 10,000 rows, -5.3 in a million.
+start: the simple jumper of Vovk et al. 2021 with a rate that falls. (At a constant rate the capital falls exponentially
+as long as nothing happens, and a change is found late.) Of cash a share 1 - 1 / (2 (t + 100)) at least remains, so that
+M_t >= (1 + t / 99)^(-1/2) / 2 after t rows, whatever these are: never below -3.1 nats in 10,000 rows, -5.4 in a million.
 
 **Memory.** Of more than ``most`` rows a random half of ``most`` is kept. Which one is drawn without regard to the order
 in which they came, so that what is kept is still a function of the bag, and a random part of exchangeable rows is
@@ -46,7 +45,7 @@ SIZES = (-1.0, -0.5, 0.5, 1.0)  # e
 BETS = np.array([(0.0, 0.0), *((e, 0.0) for e in SIZES), *((0.0, e) for e in SIZES)])  # of P_1, of P_2
 START = np.where((BETS == 0).all(axis=1), 0.5, 0.5 / (len(BETS) - 1))[:, np.newaxis]
 SLOW = 100  # rows: 1 / SLOW is the share of the capital that is laid out anew at first
-BLOCK = 256  # rows that wait, unsorted, until they are sorted into the table: as fast for 20 columns as for 800
+BLOCK = 256  # rows that wait, unsorted, until they are sorted into the table together
 
 
 def _ordered(V):
@@ -57,6 +56,9 @@ def _ordered(V):
 
 class _Drift(Estimator):
     """Evidence, in nats, that the rows of a stream do not come as those of ``fit``: see above.
+
+    A row costs k binary searches, comparisons with the rows that wait, and a share of their merge;
+    ``benchmarks/drift.py`` has the milliseconds. A file of it holds the values of each column: they can be read.
 
     Parameters
     ----------

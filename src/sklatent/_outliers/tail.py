@@ -18,8 +18,8 @@ least shape is not 0 because the scale is an estimate: of m exponential excesses
 more than y with a chance of exactly (1 + y / (m a_0))^(-m), an F distribution with 2 and 2 m degrees of freedom.
 
 Chance of a false alarm in multiples of the level, where 400 scores calibrate and 40 are the tail: mean over 2000
-calibrations, and in brackets what one in ten of these exceeds (``benchmarks/tail.py``; standard errors .03 and less, .12
-at 4.33).
+calibrations, and in brackets what one in ten of these exceeds (``benchmarks/tail.py``; standard errors at most .03, and
+.12 at 4.33).
 
 =================================  ===========  ===========  ============
 scores                              level 0.01        0.001        0.0001
