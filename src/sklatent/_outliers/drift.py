@@ -29,11 +29,11 @@ spread (J. Neyman's smooth alternatives, 1937). Half of the capital starts as ca
 ``BETS``. Before row t of the stream, t = 0, 1, ..., a share 1 / (t + 100) of every part is laid out anew as at the
 start: the simple jumper of Vovk et al. 2021 with a rate that falls. (At a constant rate the capital falls exponentially
 as long as nothing happens, and a change is found late.) Of cash a share 1 - 1 / (2 (t + 100)) at least remains, so that
-M_t >= (1 + t / 99)^(-1/2) / 2 after t rows, whatever these are: never below -3.1 nats in 10,000 rows, -5.4 in a million.
+M_t >= (1 + t / 99)^(-1/2) / 2 after t rows, whatever these are: -3.1 nats or more in 10,000 rows, -5.4 in a million.
 
 **Memory.** Of more than ``most`` rows a random half of ``most`` is kept. Which one is drawn without regard to the order
-in which they came, so that what is kept is still a function of the bag, and a random part of exchangeable rows is
-exchangeable with what follows: the argument above holds word for word. Old rows fade, half of them with each half of
+in which they came, so that what is kept is a function of the bag and of chance, and a random part of exchangeable rows
+is exchangeable with what follows: the argument above holds for it. Old rows fade, half of them with each half of
 ``most`` rows that come: a change that takes many times as long is not seen.
 """
 
