@@ -20,11 +20,15 @@ from ._outliers.codelength import _CodeLength  # noqa: F401
 from ._outliers.conformal import _Ranks  # noqa: F401
 from ._outliers.densities import _Mixture  # noqa: F401
 from ._outliers.detector import DensityOutlierDetector
+from ._outliers.drift import _Drift  # noqa: F401
 from ._outliers.folds import _Folded  # noqa: F401
 from ._outliers.histogram import HistogramDensity
+from ._outliers.marginals import _Forest, _Marginals, _NormalScores, _Tails  # noqa: F401
 from ._outliers.members import _Members  # noqa: F401
 from ._outliers.neighbors import NeighborsDensity
+from ._outliers.pool import _TablePool  # noqa: F401
 from ._outliers.scores import _Complexity, _Fisher, _LogLikelihood, _Pool, _Ratio, _Regret, _Statistics, _Typicality  # noqa: F401
+from ._outliers.tail import _ParetoTail  # noqa: F401
 from ._semi_supervised.classifier import EncoderClassifier
 from ._semi_supervised.label_spreading import GraphLabelSpreading
 from ._semi_supervised.labels import LabeledKFold

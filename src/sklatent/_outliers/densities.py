@@ -14,36 +14,10 @@ from sklearn.utils.validation import _check_feature_names_in
 
 from .._bridge.rows import detached, is_whole
 from .._bridge.state import Estimator, Interrupted
-from .histogram import HistogramDensity
-from .neighbors import NeighborsDensity
 
 MUTATION_RATE = 0.2  # of the background's rows; 0.1 and 0.3 were as good
 N_COMPONENTS, REG_COVAR = 4, 1e-2  # of the mixture over the statistics, which are standardised
 FARTHEST = 1e3  # ranges of the reference rows beyond which a statistic is cut off: infinity has no density
-
-
-def default_pool():
-    """The densities of ``DensityOutlierDetector(None)``, as (name, estimator): they fail on different rows.
-
-    The first is the best one on clean rows, the others hold where outliers are among the rows of ``fit``.
-    """
-    return [
-        ("rows", NeighborsDensity(1)),
-        ("most", NeighborsDensity(support_fraction=0.8)),
-        ("core", NeighborsDensity(support_fraction=0.5)),
-        ("marginals", HistogramDensity()),
-    ]
-
-
-def named(estimator):
-    """The (name, estimator) that the parameter ``estimator`` stands for."""
-    if estimator is None:
-        return default_pool()
-    if not isinstance(estimator, list):
-        return [("estimator", estimator)]
-    if not estimator or not all(isinstance(item, tuple) and len(item) == 2 for item in estimator):
-        raise ValueError(f"estimator={estimator!r} must be an estimator or a list of (name, estimator).")
-    return estimator
 
 
 def check_density(name, estimator, needs=()):
@@ -52,14 +26,6 @@ def check_density(name, estimator, needs=()):
         if isinstance(density, type) or not hasattr(density, method):
             kind = density.__name__ + " (a class)" if isinstance(density, type) else type(density).__name__
             raise TypeError(f"{name} must be an estimator with {method}, which {kind} has not.")
-
-
-def goes_on(detector):
-    """Whether all that is not frozen has ``partial_fit``, clones of it as backgrounds too."""
-    densities = [member for _, member in named(detector.estimator)]
-    clones = [thawed(density) for density in densities] if detector.method == "ratio" else []
-    densities += clones if detector.background is None else [detector.background]
-    return all(isinstance(density, FrozenEstimator) or hasattr(density, "partial_fit") for density in densities)
 
 
 def seeded(estimator, rng):
@@ -154,7 +120,7 @@ def leaving_one_out(estimator):
         twin, (*steps, (name, last)) = copy(estimator), estimator.steps
         twin.steps = [*steps, (name, leaving_one_out(last))]
         return twin
-    return estimator._leaving_one_out() if isinstance(estimator, NeighborsDensity) else estimator
+    return estimator._leaving_one_out() if hasattr(estimator, "_leaving_one_out") else estimator
 
 
 class _Mixture(Estimator):

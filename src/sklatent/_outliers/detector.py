@@ -12,9 +12,9 @@ from .._bridge.base import fresh_seed
 from .._bridge.state import Estimator, all_or_nothing, warn
 from .codelength import COMPRESSORS
 from .conformal import check_enough, rows_needed, threshold, too_few
-from .densities import as_given, goes_on, named, unwrap
+from .densities import as_given, unwrap
 from .folds import _Folded
-from .members import _Members
+from .members import _Members, goes_on, named
 from .scores import SCORES, check_method
 from .units import Units
 from .verdicts import Verdicts
@@ -301,16 +301,20 @@ default="auto"
     def _in_folds(self):
         return isinstance(vars(self).get("_score_"), _Folded)
 
+    @property
+    def _learns(self):
+        return self._members_[0].learns and not self._in_folds
+
     def _n_calibrating(self, n):
         """Of n units kept apart, those that are left where the score learns from the others."""
-        return max(0, n - max(1, n // 2)) if self._members_[0].learns and not self._in_folds else n
+        return max(0, n - max(1, n // 2)) if self._learns else n
 
     def _calibrate(self, units, *, apart):
         """Fit the score, and rank the rows by it; ``apart`` says whether the densities have never seen them."""
         if apart:
             check_enough(len(units), self._n_calibrating(len(units)), self._level, units.names)
-        learns = self._members_[0].learns and not self._in_folds
         score = self._score_ if self._in_folds else self._members_[0].score(apart=apart)
+        learns = self._learns if apart else score.learns
         if (one_each := apart and units.given) or learns:
             units = units.shuffled(np.random.RandomState(self._seed_), one_each=one_each)
         if learns:

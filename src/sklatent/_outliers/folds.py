@@ -5,8 +5,8 @@ Let s_k be the score of the densities that have not seen fold k, one of K. A new
     C(x) = sum over k of #{i in fold k: s_k(x_i) <= s_k(x)}    of the n rows, and    p(x) = (1 + C(x)) / (n + 1).
 
 For a row exchangeable with them P(p <= a) <= 2 a + 2 (1 - 1/K) / (n/K + 1) for every a, however unstable the
-densities are (R. F. Barber, E. J. Candes, A. Ramdas, R. J. Tibshirani, "Predictive inference with the jackknife+", 2021,
-theorem 4; V. Vovk, "Cross-conformal predictors", 2015), and in practice about a. With K = n it is the jackknife+.
+densities are (R. F. Barber, E. J. Candes, A. Ramdas, R. J. Tibshirani, "Predictive inference with the jackknife+",
+2021, theorem 4; V. Vovk, "Cross-conformal predictors", 2015), and in practice about a. With K = n it is the jackknife+.
 """
 
 from copy import copy

@@ -6,7 +6,27 @@ from sklearn.frozen import FrozenEstimator
 from .._bridge.state import Estimator
 from .codelength import _CodeLength
 from .densities import corrupted, image_shape, leaving_one_out, seeded, thawed, train
+from .pool import _TablePool
 from .scores import SCORES, make_score
+
+
+def named(estimator):
+    """The (name, estimator) that the parameter ``estimator`` stands for."""
+    if estimator is None:
+        return [("pool", _TablePool())]
+    if not isinstance(estimator, list):
+        return [("estimator", estimator)]
+    if not estimator or not all(isinstance(item, tuple) and len(item) == 2 for item in estimator):
+        raise ValueError(f"estimator={estimator!r} must be an estimator or a list of (name, estimator).")
+    return estimator
+
+
+def goes_on(detector):
+    """Whether all that is not frozen has ``partial_fit``, clones of it as backgrounds too."""
+    densities = [member for _, member in named(detector.estimator)]
+    clones = [thawed(density) for density in densities] if detector.method == "ratio" else []
+    densities += clones if detector.background is None else [detector.background]
+    return all(isinstance(density, FrozenEstimator) or hasattr(density, "partial_fit") for density in densities)
 
 
 class _Members(Estimator):
@@ -61,7 +81,6 @@ class _Members(Estimator):
 
     def score(self, *, apart):
         """To be fitted, if it ``learns``, and to be asked of rows kept apart, or of those trained on."""
-        densities, backgrounds = self.estimators_, self.backgrounds_
-        if not apart:
-            densities, backgrounds = ([leaving_one_out(one) for one in some] for some in (densities, backgrounds))
+        seen = self.estimators_, self.backgrounds_
+        densities, backgrounds = seen if apart else ([leaving_one_out(one) for one in some] for some in seen)
         return make_score(self.method, densities, backgrounds, self.codelength_, self.random_state)

@@ -39,6 +39,8 @@ class NeighborsDensity(TableDensity):
         Share of the rows of ``fit`` that are kept as neighbours. Below 1 outliers among them, even in clusters,
         hardly count: the core, half of the rows, those on average nearest to the next of 16 rows drawn at random,
         grows to the share wanted, a tenth of all rows at a time, by those densest given what it holds.
+    max_samples : int, default=5000
+        Rows of ``fit`` that are looked at, if there are more: a random part, so that time is linear in the rows.
     random_state : int, RandomState instance or None, default=None
         Of the rows drawn.
 
@@ -60,7 +62,8 @@ class NeighborsDensity(TableDensity):
     A row that is scored counts as a new one: if it equals a row of ``fit``, it is at distance zero, for which
     ``CLOSEST`` = 1e-4 standard deviations in each feature stand. The rows of ``fit`` are left out of their own
     neighbours only among themselves: as the core grows, and where ``DensityOutlierDetector`` ranks among them. The
-    fitted object holds the rows that were kept; a score costs distances to all of them.
+    fitted object holds the rows that were kept; a score costs distances to all of them. With 5000 of 50,000 rows or
+    of more, outliers are found as well as with all, in the trials that chose this.
 
     It is a score more than a density: it does not integrate to one, and in many dimensions the logarithm of the
     distance, times their number, moves fast.
@@ -90,12 +93,14 @@ class NeighborsDensity(TableDensity):
     _parameter_constraints = {
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "support_fraction": [Interval(Real, 0, 1, closed="right")],
+        "max_samples": [Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],
     }
 
-    def __init__(self, n_neighbors=5, *, support_fraction=1.0, random_state=None):
+    def __init__(self, n_neighbors=5, *, support_fraction=1.0, max_samples=5000, random_state=None):
         self.n_neighbors = n_neighbors
         self.support_fraction = support_fraction
+        self.max_samples = max_samples
         self.random_state = random_state
 
     def fit(self, X, y=None):
@@ -114,24 +119,41 @@ class NeighborsDensity(TableDensity):
         with all_or_nothing(self):
             self._validate_params()
             X = self._check_rows(X, reset=True)
+            rng = np.random.RandomState(fresh_seed(self.random_state))
+            drawn = np.arange(len(X)) if len(X) <= self.max_samples else rng.permutation(len(X))[: self.max_samples]
             self._leave_one_out_ = True  # the rows to be scored are the rows of fit
-            self.support_ = np.ones(len(X), dtype=bool)
-            if self.support_fraction < 1:
-                self._choose(X)
-            self._index(X[self.support_])
+            kept = self._chosen(X[drawn], rng) if self.support_fraction < 1 else np.ones(len(drawn), dtype=bool)
+            self._index(X[drawn][kept])
+            self.support_ = np.zeros(len(X), dtype=bool)
+            self.support_[drawn[kept]] = True
             self._leave_one_out_ = False
         return self
 
-    def _choose(self, X):
-        scores, share = self._closeness(X), min(CORE, self.support_fraction)
+    def _chosen(self, X, rng):
+        """A mask of the rows that are the core."""
+        scores, share = self._closeness(X, rng), min(CORE, self.support_fraction)
         while True:
             n_kept = min(len(X), max(math.ceil(share * len(X)), self.n_neighbors + 1))
-            self.support_ = np.argsort(np.argsort(-scores, kind="stable"), kind="stable") < n_kept
+            kept = np.argsort(np.argsort(-scores, kind="stable"), kind="stable") < n_kept
             if share == self.support_fraction:
-                return
-            self._index(X[self.support_])
+                return kept
+            self._index(X[kept])
             share = min(round(share + STEP, 9), self.support_fraction)
-            scores = self._features(X).sum(axis=1)
+            scores = self._of_chunks(self._log_density, X)
+
+    def score_samples(self, X):
+        """Log-density of each row, in nats.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,), float64
+        """
+        check_is_fitted(self)
+        return self._of_chunks(self._log_density, self._check_rows(X))
 
     def score_features(self, X):
         """What each feature adds to the log-density of its row, in nats; the rows sum to ``score_samples``.
@@ -148,11 +170,10 @@ class NeighborsDensity(TableDensity):
         contributions : ndarray of shape (n_samples, n_features), float64
         """
         check_is_fitted(self)
-        return self._features(self._check_rows(X))
+        return self._of_chunks(self._split_log_density, self._check_rows(X))
 
-    def _closeness(self, X):
+    def _closeness(self, X, rng):
         """Minus the mean distance to the nearest of the rows of each draw that the row is not in."""
-        rng = np.random.RandomState(fresh_seed(self.random_state))
         self._scale_to(X)
         U, n = self._scaled(X), len(X)
         total, count = np.zeros(n), np.zeros(n)
@@ -201,20 +222,27 @@ class NeighborsDensity(TableDensity):
         itself = self._leave_one_out_ & (squares[:, :1].sum(axis=2) == 0)[..., np.newaxis]
         return np.where(itself, squares[:, 1:], squares[:, :-1]) + CLOSEST**2
 
-    def _features(self, X):
-        parts = [self._some_features(X[rows]) for rows in gen_batches(len(X), max(1, 2**22 // (self._k_ * X.shape[1])))]
-        return np.concatenate(parts)
+    def _of_chunks(self, scores, X):
+        chunks = gen_batches(len(X), max(1, 2**22 // (self._k_ * X.shape[1])))
+        return np.concatenate([scores(self._squares(self._scaled(X[rows]))) for rows in chunks])
 
-    def _some_features(self, X):
-        d, usual = X.shape[1], self._usual_.sum()
-        squares = self._squares(self._scaled(X))
+    def _log_density(self, squares):
+        return self._level() - squares.shape[2] / 2 * np.log(squares.sum(axis=2)).mean(axis=1)
+
+    def _split_log_density(self, squares):
+        d, usual = squares.shape[2], self._usual_.sum()
         excess = squares.sum(axis=2) / usual - 1  # (n, k)
         near = np.abs(excess) < 1e-8
         slope = np.where(near, 1.0, np.log1p(excess) / np.where(near, 1.0, excess)) / usual
         log_squares = (slope[..., np.newaxis] * (squares - self._usual_)).mean(axis=1)  # sums to mean log r^2 / usual
+        scale = self._log_scale_ - self._log_scale_.mean()
+        return self._level() / d - 0.5 * math.log(usual) - d / 2 * log_squares - scale
+
+    def _level(self):
+        """The log-density less d / 2 times the mean log of the squared distances."""
+        d = len(self._log_scale_)
         volume = d / 2 * math.log(math.pi) - gammaln(d / 2 + 1)
-        level = digamma(np.arange(1, self._k_ + 1)).mean() - math.log(len(self._rows_)) - volume
-        return level / d - 0.5 * math.log(usual) - d / 2 * log_squares - self._log_scale_
+        return digamma(np.arange(1, self._k_ + 1)).mean() - math.log(len(self._rows_)) - volume - self._log_scale_.sum()
 
     def __getstate__(self):
         return {name: value for name, value in super().__getstate__().items() if name != "_tree_"}
