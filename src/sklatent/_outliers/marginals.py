@@ -4,6 +4,7 @@ import numpy as np
 from scipy.special import ndtri
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.ensemble import IsolationForest
+from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._bridge.state import Estimator
@@ -12,6 +13,7 @@ from .histogram import TableDensity
 N_BINS = 16
 FEW, FEW_SHARE = 10, 0.02  # distinct values, and their share of the rows, up to which a feature has levels
 N_QUANTILES = 1000
+CHUNK = 4096  # rows that go through the forest at once
 FARTHEST = 4.0  # normal score, in absolute value
 
 
@@ -84,6 +86,8 @@ class _Forest(TableDensity):
     Minus log2 of minus ``IsolationForest.score_samples``, and so the same order. Along a path each cut changes the
     depth that rows of ``fit`` have on average beyond it; the change is the cut's feature's (A. Saabas, "Interpreting
     random forests", 2014). The depth at the root is shared equally.
+
+    The trees, which scikit-learn grows, are kept as complete ones: node i has the children 2 i + 1 and 2 i + 2.
     """
 
     def __init__(self, random_state=None):
@@ -92,52 +96,79 @@ class _Forest(TableDensity):
     def fit(self, X, y=None):
         X = self._check_rows(X, reset=True)
         self.low_, self.high_ = X.min(axis=0), X.max(axis=0)
-        self.forest_ = IsolationForest(random_state=self.random_state).fit(self._scaled(X))
+        forest = IsolationForest(random_state=self.random_state).fit(self._scaled(X))
+        trees = [tree.tree_ for tree in forest.estimators_]
+        self.n_levels_ = max(tree.max_depth for tree in trees)
+        kept = [_complete(tree, self.n_levels_) for tree in trees]
+        self.feature_, self.cut_, depth = (np.stack(arrays) for arrays in zip(*kept, strict=True))
+        self.depth_ = depth / (len(trees) * _random_depth(forest.max_samples_))
         return self
 
     def _scaled(self, X):
         """From 0 to 1, so that float32 does; what is beyond stays beyond every cut."""
         span = self.high_ / 2 - self.low_ / 2
         with np.errstate(over="ignore"):
-            return np.clip((X / 2 - self.low_ / 2) / np.where(span > 0, span, 1.0), -1, 2)
+            scaled = np.clip((X / 2 - self.low_ / 2) / np.where(span > 0, span, 1.0), -1, 2)
+        return scaled.astype(np.float32)
+
+    def _paths(self, U):
+        """For each level: the features cut, and the nodes above and below, each (n, trees)."""
+        trees, rows = np.arange(len(self.cut_)), np.arange(len(U))[:, np.newaxis]
+        node = np.zeros((len(U), len(trees)), dtype=int)
+        for _ in range(self.n_levels_):
+            feature = self.feature_[trees, node]
+            below = 2 * node + 1 + (U[rows, feature] > self.cut_[trees, node])
+            yield feature, node, below
+            node = below
+
+    def _in_parts(self, scores, X):
+        U = self._scaled(self._check_rows(X))
+        return np.concatenate([scores(U[rows]) for rows in gen_batches(len(U), CHUNK)])
 
     def score_samples(self, X):
         check_is_fitted(self)
-        return -np.log2(-self.forest_.score_samples(self._scaled(self._check_rows(X))))
+        return self._in_parts(self._depth, X)
 
     def score_features(self, X):
         check_is_fitted(self)
-        U = self._scaled(self._check_rows(X)).astype(np.float32)
-        total = np.zeros(U.size)
-        for tree in self.forest_.estimators_:
-            rise, feature, mean = self._cuts(tree.tree_)
-            path = tree.decision_path(U)
-            row = np.repeat(np.arange(len(U)), np.diff(path.indptr))
-            cell = row * U.shape[1] + feature[path.indices]
-            total += np.bincount(cell, rise[path.indices], minlength=U.size) + mean / U.shape[1]
-        return total.reshape(U.shape) / (len(self.forest_.estimators_) * _random_depth(self.forest_.max_samples_))
+        return self._in_parts(self._rises, X)
 
-    @staticmethod
-    def _cuts(tree):
-        """For each node: how much deeper the rows of ``fit`` come to lie by the cut above it, and the feature of that.
-        And the mean depth.
+    def _depth(self, U):
+        below = np.zeros((len(U), 1), dtype=int)
+        for _, _, below in self._paths(U):  # noqa: B007
+            pass
+        return self.depth_[np.arange(len(self.cut_)), below].sum(axis=1)
 
-               Nodes come after their parents; the root is its own, and rises by nothing.
-        """
-        n, left, right = tree.n_node_samples, tree.children_left, tree.children_right
-        depth, parent = np.zeros(tree.node_count), np.zeros(tree.node_count, dtype=int)
-        inner = np.flatnonzero(left >= 0)
-        for node in inner:
-            for child in (left[node], right[node]):
-                depth[child], parent[child] = depth[node] + 1, node
-        depth += np.where(left < 0, _random_depth(n), 0.0)
-        for node in inner[::-1]:
-            both = [left[node], right[node]]
-            depth[node] = n[both] @ depth[both] / n[node]
-        return depth - depth[parent], np.maximum(tree.feature[parent], 0), depth[0]
+    def _rises(self, U):
+        trees, rows = np.arange(len(self.cut_)), np.arange(len(U))[:, np.newaxis]
+        total = np.full(U.size, self.depth_[:, 0].sum() / U.shape[1])
+        for feature, above, below in self._paths(U):
+            rise = self.depth_[trees, below] - self.depth_[trees, above]
+            total += np.bincount((rows * U.shape[1] + feature).ravel(), rise.ravel(), minlength=U.size)
+        return total.reshape(U.shape)
 
     def _leaving_one_out(self):
         return self
+
+
+def _complete(tree, n_levels):
+    """Of each node the feature, the cut (inf at leaves: all go left), and how deep the rows of ``fit`` below are."""
+    node, level, levels = np.zeros(1, dtype=int), np.zeros(1), []
+    for _ in range(n_levels + 1):
+        inner = (node >= 0) & (tree.children_left[node] >= 0)
+        levels.append((node, inner, level))
+        left, right = np.where(inner, tree.children_left[node], node), np.where(inner, tree.children_right[node], -1)
+        node, level = np.stack([left, right], axis=1).ravel(), np.repeat(level + inner, 2)
+    depths, rows = [], None
+    for node, _, level in reversed(levels):  # a leaf is passed on to the left, with all its rows
+        below, rows = rows, np.where(node >= 0, tree.n_node_samples[node], 0)
+        if below is None:
+            depths.append(level + _random_depth(rows))
+        else:
+            depths.append((below * depths[-1]).reshape(-1, 2).sum(axis=1) / np.maximum(rows, 1))
+    node, inner = (np.concatenate(parts) for parts in list(zip(*levels, strict=True))[:2])
+    cut = np.where(inner, tree.threshold[node], np.inf)
+    return np.where(inner, tree.feature[node], 0), cut, np.concatenate(depths[::-1])
 
 
 def _random_depth(n):

@@ -233,7 +233,8 @@ class NeighborsDensity(TableDensity):
         d, usual = squares.shape[2], self._usual_.sum()
         excess = squares.sum(axis=2) / usual - 1  # (n, k)
         near = np.abs(excess) < 1e-8
-        slope = np.where(near, 1.0, np.log1p(excess) / np.where(near, 1.0, excess)) / usual
+        rise = np.where(excess > -0.5, np.log1p(excess), np.log(squares.sum(axis=2) / usual))  # to the last digits
+        slope = np.where(near, 1.0, rise / np.where(near, 1.0, excess)) / usual
         log_squares = (slope[..., np.newaxis] * (squares - self._usual_)).mean(axis=1)  # sums to mean log r^2 / usual
         scale = self._log_scale_ - self._log_scale_.mean()
         return self._level() / d - 0.5 * math.log(usual) - d / 2 * log_squares - scale
