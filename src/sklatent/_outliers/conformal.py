@@ -14,24 +14,29 @@ def _share(counts, n, m):
     return (1 + m * counts / n) / (m + 1)
 
 
-def p_values(scores, calibration, m):
+def p_values(scores, calibration, m, tail=None):
     """Share of the rows at least as strange, the row itself counted: (1 + m q) / (m + 1), q = #{c <= score} / n.
 
     ``calibration``, sorted, holds n scores, of m rows that differ: see ``units``. Where m = n, that is the rank of the
     row among n + 1. If its score is exchangeable with the others, P(p <= a) <= a for every a (V. Vovk, A. Gammerman,
     G. Shafer, "Algorithmic learning in a random world", 2005). A tie counts against the row as a whole, not by a coin:
     then the chance is less, and a row has one p-value. ``m=None`` is for rows that are themselves among the n: they
-    are counted already, and none has less than 1 / n.
+    are counted already, and none has less than 1 / n. Below the lowest a ``tail`` may say less than the ranks do.
     """
-    return _share(np.searchsorted(calibration, scores, side="right"), len(calibration), m)
+    p = _share(np.searchsorted(calibration, scores, side="right"), len(calibration), m)
+    if tail is None:
+        return p
+    return np.where(scores < calibration[0], np.minimum(p, np.exp(tail.log_p(scores))), p)
 
 
-def threshold(calibration, level, m):
+def threshold(calibration, level, m, tail=None):
     """The number below which lie exactly the scores with a p-value of at most ``level``; -inf if none can."""
     n = len(calibration)
     first = 1 if m is None else 0
     k = np.count_nonzero(_share(np.arange(first, n + first), n, m) <= level)
-    return calibration[k - 1 + first] if k else -np.inf
+    if k:
+        return float(calibration[k - 1 + first])
+    return -np.inf if tail is None else float(min(tail.quantile(level), calibration[0]))
 
 
 def excess(scores, threshold, calibration):
@@ -63,15 +68,24 @@ def check_enough(n, n_calibrating, level, names="rows"):
         )
 
 
-def too_few(units, size, n_fitted, n_calibrating, n_needed):
-    """What to warn of if ``fit`` can keep too few units apart."""
+def too_few(units, size, n_fitted, n_calibrating, n_needed, level, waits):
+    """What to warn of if too few units can calibrate: kept apart for good in a stream, in turn in ``fit``."""
     n, m, names = len(units.keys), len(units), units.names
     kinds = {"rows": "", "groups": f" in {m} groups", "different rows": f", {m} of them different"}[names]
-    return (
-        f"Of {n} rows{kinds}, calibration_size={size} leaves {n_fitted} to fit on and {n_calibrating} to calibrate on, "
-        f"but {n_needed} are needed. p-values are now ranks among the rows of fit, and not valid. Pass more {names} or "
-        f"another calibration_size; None does the same without this warning.{independent(names)}"
+    parts = (
+        f"calibration_size={size} leaves {n_fitted} to fit on and {n_calibrating} to calibrate on, but {n_needed} are"
     )
+    in_turn = f"all {names} can calibrate in turn, but for a p-value of {level:g} {rows_needed(level)} are"
+    return (
+        f"Of {n} rows{kinds}, {parts if waits else in_turn} needed. p-values are now ranks among the rows of fit, and "
+        f"not valid. Pass more {names}{' or another calibration_size' if waits else ''}; calibration_size=None does the "
+        f"same without this warning.{independent(names)}"
+    )
+
+
+def few_different(units):
+    """What to warn of where equal rows that were drawn independently would be enough."""
+    return f"Only {len(units)} of {len(units.keys)} rows are different, and each calibrates once.{independent(units.names)}"
 
 
 def independent(names):
@@ -85,7 +99,7 @@ class _Ranks(Estimator):
     """The logarithm of ``p_values``, made strictly increasing: interpolated, and continued beyond the reference.
 
     Below the lowest of the n reference scores, at a distance t in units of the tail's mean excess, it is
-    log(1 / (n + 1)) - t / (1 + t): no two scores tie, and none is so low that in a sum it outweighs all else. From
+    log(1 / (n + 1)) - log(1 + t): no two scores tie, and in a sum none outweighs all else but by very much. From
     the highest on it is 0. What is computed from these is a score; it takes another set of rows to make it a p-value.
     """
 
@@ -104,4 +118,4 @@ class _Ranks(Estimator):
     def log_p(self, scores):
         lowest = self.knots_[0] - self.rounding_
         t = np.clip((lowest - scores) / self.scale_, 0, np.finfo(np.float64).max)
-        return np.where(scores < lowest, self.log_p_below_ - t / (1 + t), np.interp(scores, self.knots_, self.log_p_))
+        return np.where(scores < lowest, self.log_p_below_ - np.log1p(t), np.interp(scores, self.knots_, self.log_p_))

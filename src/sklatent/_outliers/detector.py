@@ -3,27 +3,19 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.metaestimators import _BaseComposition, available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
-from .._bridge.base import fresh_seed
-from .._bridge.state import Estimator, all_or_nothing, warn
 from .codelength import COMPRESSORS
-from .conformal import check_enough, rows_needed, threshold, too_few
-from .densities import as_given, unwrap
-from .folds import _Folded
-from .members import _Members, goes_on, named
-from .scores import SCORES, check_method
+from .fitting import Fitting
+from .members import goes_on
+from .scores import SCORES
 from .units import Units
 from .verdicts import Verdicts
 
-FALSE_ALARM_RATE = 0.05  # of contamination="auto"
-FINEST_LEVEL = 0.01  # that p-values must be able to reach, for the rows kept apart to be enough
 
-
-class DensityOutlierDetector(Verdicts, _BaseComposition, Estimator):
+class DensityOutlierDetector(Verdicts, Fitting):
     """Outliers by the scores of densities, at a false-alarm rate that holds.
 
     The densities are fitted on part of the rows. The rest, kept apart, ranks new ones: ``p_values`` (conformal
@@ -55,6 +47,11 @@ default="auto"
     calibration_size : float, int or None, default=0.2
         Share (or number) of the rows, or groups, of ``fit`` that are kept apart. None keeps none: see Notes. All
         calibrate if the estimators are frozen and nothing else is to be fitted.
+    tail : {"pareto"} or None, default=None
+        What p-values are below the lowest of n ranks: 1 / (n + 1), which holds, or those of a generalised Pareto
+        distribution of the lowest scores, an assumption, for levels that ranks cannot reach.
+    horizon : int, default=1000
+        Of ``partial_fit``: how many of the latest rows kept apart calibrate. Older ones are forgotten.
     random_state : int, RandomState instance or None, default=None
         Of the split, of the background's rows, and of every estimator whose own is None.
 
@@ -120,16 +117,19 @@ default="auto"
         "background": [HasMethods(["fit"]), None],
         "codelength": [StrOptions(set(COMPRESSORS)), callable, None],
         "calibration_size": [Interval(Real, 0, 1, closed="neither"), Interval(Integral, 1, None, closed="left"), None],
+        "tail": [StrOptions({"pareto"}), None],
+        "horizon": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     }
 
     def __init__(
         self, estimator=None, *, method="auto", contamination="auto", background=None, codelength=None,
-        calibration_size=0.2, random_state=None,
+        calibration_size=0.2, tail=None, horizon=1000, random_state=None,
     ):  # fmt: skip
         self.estimator, self.method, self.contamination = estimator, method, contamination
         self.background, self.codelength = background, codelength
-        self.calibration_size, self.random_state = calibration_size, random_state
+        self.calibration_size, self.tail, self.horizon = calibration_size, tail, horizon
+        self.random_state = random_state
 
     def get_params(self, deep=True):
         """Parameters, those of the estimators by their names too.
@@ -149,19 +149,6 @@ default="auto"
         **params : dict
         """
         return self._set_params("estimator", **params)
-
-    @property
-    def estimators_(self):
-        """Fitted, those of one fold after those of another."""
-        return [density for members in self._members_ for density in members.estimators_]
-
-    @property
-    def backgrounds_(self):
-        return [density for members in self._members_ for density in members.backgrounds_]
-
-    @property
-    def image_shape_(self):
-        return self._members_[0].image_shape
 
     # -- fit -----------------------------------------------------------------------------------------------
 
@@ -212,127 +199,6 @@ default="auto"
         """
         return self._fit(X, groups, "partial_fit", anew="_score_" not in vars(self))
 
-    def _fit(self, X, groups, verb, *, anew):
-        """``verb`` is that of the densities."""
-        with all_or_nothing(self, anew=anew):
-            self._validate_params()
-            X = self._check_rows(X, reset=anew)
-            if anew:
-                self._begin()
-            units = Units.of(X, groups)
-            if units.given and len(units) == 1 and verb == "fit":
-                raise ValueError("groups is one group only: some must be kept apart from others. Pass more, or None.")
-            rows, apart = self._split(units, waits=verb == "partial_fit")
-            if rows is None:
-                return self._fit_in_folds(units)
-            if rows:
-                self._train(verb, rows.X)
-            if apart:
-                return self._calibrate(apart, apart=True)
-            return self._calibrate(rows, apart=False) if anew or (rows and not self.calibrated_) else self
-
-    def _begin(self):
-        densities, background, codec = named(self.estimator), self.background, self.codelength
-        if isinstance(self.estimator, list):
-            self._validate_names([name for name, _ in densities])
-        shaped = any(getattr(unwrap(density)[1], "image_shape", None) is not None for _, density in densities)
-        self.method_ = self.method if self.method != "auto" else "statistics" if shaped else "log_likelihood"
-        check_method(self.method_, densities, background, codec)
-        if codec is None and "codelength" in SCORES[self.method_].takes and (shaped or self.method_ == "complexity"):
-            codec = ("bz2", "zlib")  # each has its own blind spots
-        self._seed_, self._waiting_ = fresh_seed(self.random_state), None
-        self._looked_at_ = np.empty(0, dtype=np.uint64)
-        self._members_ = self._clones([density for _, density in densities], codec)
-
-    def _clones(self, densities, codec, n_folds=1):
-        """What is to be trained: once, or for each fold."""
-        rng = None if self.random_state is None else np.random.RandomState(self._seed_)
-        members = [_Members(self.method_, codec, self._seed_) for _ in range(n_folds)]
-        return [one.begin(densities, self.background, rng) for one in members]
-
-    def _split(self, units, *, waits):
-        """The units to train on, and those that calibrate, or None; None and None if they are to do so in turn.
-
-        If one ``waits``, those kept apart are kept for later if they are too few.
-        """
-        members, size = self._members_[0], self.calibration_size
-        if members.n_to_fit == 0 and (members.codelength is None or getattr(units.X, "dtype", None) == np.uint8):
-            return units, units  # nothing is learned from the rows
-        if size is None:
-            return units, None
-        rows, apart = units.split(size, self._seed_, None if waits else 0)
-        apart, trained = apart.after(self._waiting_), bool(rows) or members.n_trained_ > 0
-        n_calibrating, n_needed = self._n_calibrating(len(apart)), rows_needed(min(self._level, FINEST_LEVEL))
-        if trained and n_calibrating >= n_needed:
-            return rows, apart
-        if not waits and len(units) >= rows_needed(self._level):
-            return None, None
-        if members.n_trained_ == 0:
-            warn(too_few(units, size, len(rows), n_calibrating, n_needed))
-        if not (waits and trained):
-            return units, None
-        self._waiting_ = apart.X, apart.keys
-        return rows, None
-
-    def _train(self, verb, X):
-        for members in self._members_:
-            members.train(verb, X)
-
-    def _fit_in_folds(self, units):
-        """Calibrate on all units, each fold by densities that are trained on the others."""
-        folds, rng = units.folds(self.calibration_size, self._seed_), np.random.RandomState(self._seed_)
-        densities = [density for _, density in named(self.estimator)]
-        self._members_ = self._clones(densities, self._members_[0].codelength, len(folds))
-        scores = []
-        for members, (rows, _) in zip(self._members_, folds, strict=True):
-            reference = None
-            if members.learns:
-                rows, reference = rows.split(1 / len(folds), self._seed_, 0)
-            score = members.train("fit", rows.X).score(apart=True)
-            scores.append(score if reference is None else score.fit(reference.shuffled(rng, one_each=units.given).X))
-        self._score_ = _Folded(scores).fit([fold.shuffled(rng, one_each=True) for _, fold in folds])
-        return self._rank(*self._score_.ranks(), apart=True, by_folds=True)
-
-    @property
-    def _level(self):
-        return FALSE_ALARM_RATE if self.contamination == "auto" else self.contamination
-
-    @property
-    def _in_folds(self):
-        return isinstance(vars(self).get("_score_"), _Folded)
-
-    @property
-    def _learns(self):
-        return self._members_[0].learns and not self._in_folds
-
-    def _n_calibrating(self, n):
-        """Of n units kept apart, those that are left where the score learns from the others."""
-        return max(0, n - max(1, n // 2)) if self._learns else n
-
-    def _calibrate(self, units, *, apart):
-        """Fit the score, and rank the rows by it; ``apart`` says whether the densities have never seen them."""
-        if apart:
-            check_enough(len(units), self._n_calibrating(len(units)), self._level, units.names)
-        score = self._score_ if self._in_folds else self._members_[0].score(apart=apart)
-        learns = self._learns if apart else score.learns
-        if (one_each := apart and units.given) or learns:
-            units = units.shuffled(np.random.RandomState(self._seed_), one_each=one_each)
-        if learns:
-            reference, units = units.halves() if apart else (units, units)
-            score.fit(reference.X)
-        self._score_, scores = score, score.score_samples(units.X)
-        order = np.argsort(scores, kind="stable")
-        return self._rank(scores[order], units.keys[order], units.rows[order], apart=apart)
-
-    def _rank(self, scores, keys, rows, *, apart, by_folds=False):
-        """Rank others among these: sorted scores, the keys of their units and the numbers of their rows."""
-        self.calibration_scores_, self.calibration_indices_, self._keys_ = scores, rows, keys
-        self.calibrated_, self._by_folds_, self._n_different_ = apart, by_folds, None
-        if apart:
-            self._n_different_, self._waiting_ = len(np.unique(keys)), None
-        self.offset_ = float(threshold(scores, self._level, self._n_different_))
-        return self
-
     def recalibrate(self, X, y=None, groups=None):
         """Replace the calibration by one on new normal rows, or take outliers out of it; the densities stay.
 
@@ -358,26 +224,11 @@ default="auto"
         """
         check_is_fitted(self)
         units = Units.of(self._check_rows(X), groups)
-        return self._calibrate(units, apart=True) if y is None else self._trim(units, y)
-
-    def _trim(self, units, y):
-        y = column_or_1d(y)
-        check_consistent_length(units.keys, y)
-        if (wrong := ~np.isin(y, (1, -1))).any():
-            raise ValueError(f"y has the label {y[wrong][0]!r}. Pass -1 for an outlier, 1 for a normal row.")
-        if (foreign := ~np.isin(units.keys, self._keys_)).any():
-            raise ValueError(
-                f"{foreign.sum()} of {len(y)} rows do not calibrate, the first of them row {foreign.argmax()}. Pass "
-                "rows that rows_to_label gives; or, to calibrate on new normal rows, no y."
-            )
-        stay = ~np.isin(self._keys_, units.keys[y == -1])
-        check_enough(len(self._keys_), len(np.unique(self._keys_[stay])), self._level, units.names)
-        self._looked_at_ = np.union1d(self._looked_at_, units.keys)
-        if self._by_folds_:
-            self._score_ = self._score_.without(units.keys[y == -1])
-            return self._rank(*self._score_.ranks(), apart=True, by_folds=True)
-        rank = self.calibration_scores_[stay], self._keys_[stay], self.calibration_indices_[stay]
-        return self._rank(*rank, apart=self.calibrated_)
+        if y is not None:
+            return self._trim(units, y)
+        self._calibrate(units, apart=True)
+        self._waiting_ = None
+        return self
 
     def rows_to_label(self, n_rows=10):
         """The rows that calibrate, and that to look at gains most: the strangest, but for those looked at already.
@@ -403,8 +254,3 @@ default="auto"
         if (self.calibration_indices_ < 0).any():
             raise ValueError("The rows that calibrate came by partial_fit, and X is gone. Call recalibrate(X) first.")
         return self.calibration_indices_[~np.isin(self._keys_, self._looked_at_)][:n_rows]
-
-    def _check_rows(self, X, *, reset=False):
-        rows = as_given(X)
-        validate_data(self, X, skip_check_array=True, reset=reset)
-        return rows

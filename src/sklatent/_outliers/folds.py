@@ -14,8 +14,10 @@ from copy import copy
 import numpy as np
 
 from .scores import _Pool
+from .tail import _ParetoTail
 from .units import row_keys
 
+TINY = np.finfo(np.float64).eps
 EDGE = 1e-9  # of a rank, by which a position keeps clear of the next
 
 
@@ -40,7 +42,12 @@ class _Folded(_Pool):
     ----------
     scores : list of fitted scores
         One for each fold.
+    tail : bool
+        Whether it goes on below all ranks as a Pareto tail of the mean of the s_k does.
     """
+
+    def __init__(self, scores, tail=False):
+        self.scores, self.tail = scores, tail
 
     def fit(self, folds):
         """``folds``: one row of each unit that is kept apart from the densities of each score."""
@@ -85,7 +92,18 @@ class _Folded(_Pool):
         for k, scores in enumerate(S.T):
             count, fraction = position(np.sort(self.own_[self.ranked_ & (self.fold_of_ == k)]), scores)
             total += count + fraction / S.shape[1]
+        if self.tail:
+            far = _ParetoTail().fit(self.own_[self.ranked_]).log_p(S.mean(axis=1)) + self._log_n()
+            total = np.where(total < 1, np.exp(np.minimum(far, np.log(1 - EDGE))), total)
         return np.log1p(total) - self._log_n()
+
+    def log_p(self, scores):
+        """Below all ranks: the score is log(p + 1 / (n + 1)) there, so that it tells p down to some 1e-16 / (n + 1)."""
+        return np.log(np.maximum(np.expm1(scores + self._log_n()), TINY)) - self._log_n()
+
+    def quantile(self, level):
+        """The score whose p is that ``level``, below all ranks."""
+        return np.log1p(level * np.exp(self._log_n())) - self._log_n()
 
     def _log_n(self):
         return np.log1p(self.ranked_.sum())

@@ -25,6 +25,7 @@ from sklearn.utils import _safe_indexing, gen_batches
 from sklearn.utils._missing import is_pandas_na
 from sklearn.utils.validation import _num_samples
 
+GONE = -1  # number of a row whose batch is not at hand
 CHUNK = 2**18  # values that are hashed at once: the passes over them stay in the cache
 
 
@@ -140,12 +141,13 @@ class Units:
     def _at(self, order):
         return Units(_safe_indexing(self.X, order), self.keys[order], self.given, self.rows[order])
 
-    def after(self, waiting):
-        """With those that waited, as (X, keys), before."""
-        if waiting is None:
-            return self
-        X, keys = waiting
-        return Units(stacked(X, self.X), np.concatenate([keys, self.keys]), self.given)
+    def after(self, waiting, most):
+        """With those that waited, as (X, keys), before: the last ``most`` rows of both, of batches that are gone."""
+        X, keys = (
+            (self.X, self.keys) if waiting is None else (stacked(waiting[0], self.X), np.r_[waiting[1], self.keys])
+        )
+        together = Units(X, keys, self.given, np.full(len(keys), GONE))
+        return together._at(np.arange(len(keys))[-most:]) if len(keys) > most else together
 
     def shuffled(self, rng, *, one_each):
         """All rows in random order, or one drawn of each."""

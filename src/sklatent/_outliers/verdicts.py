@@ -1,9 +1,13 @@
 """What a fitted detector says of rows: scores, p-values, labels."""
 
+from numbers import Real
+
 import numpy as np
+from scipy.stats import false_discovery_control
 from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._bridge.state import warn
 from .conformal import excess, p_values
 from .scores import AvailableIfSplit
 
@@ -62,7 +66,7 @@ class Verdicts(OutlierMixin):
         p : ndarray of shape (n_samples,), float64
             ``predict`` gives -1 where this is at most ``contamination``.
         """
-        return p_values(self.score_samples(X), self.calibration_scores_, self._n_different_)
+        return p_values(self.score_samples(X), self.calibration_scores_, self._n_different_, self._tail_)
 
     def decision_function(self, X):
         """``score_samples`` less ``offset_``: negative for outliers; finite, or -inf.
@@ -92,3 +96,42 @@ class Verdicts(OutlierMixin):
         labels : ndarray of shape (n_samples,), int
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def predict_fdr(self, X, fdr=0.1):
+        """1 for rows taken for normal, -1 for outliers, at most a share ``fdr`` of which are normal, on average.
+
+        Benjamini and Hochberg's procedure on the p-values of the rows of this call, which depend on one another as it
+        allows (Bates et al. 2023). Proved for rows kept apart; where all calibrate in turn, only seen to hold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        fdr : float in (0, 1), default=0.1
+            False discovery rate.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int
+
+        Raises
+        ------
+        ValueError
+            If ``fdr`` is not in (0, 1).
+
+        References
+        ----------
+        Y. Benjamini, Y. Hochberg, "Controlling the false discovery rate", 1995. S. Bates, E. Candes, L. Lei, Y. Romano,
+        M. Sesia, "Testing for outliers with conformal p-values", 2023.
+        """
+        if not (isinstance(fdr, Real) and 0 < fdr < 1):
+            raise ValueError(f"fdr={fdr!r} must be a number between 0 and 1.")
+        p = self.p_values(X)
+        flagged = false_discovery_control(p) <= fdr
+        n, n_lowest = len(self.calibration_scores_), np.count_nonzero(p == p.min())
+        if not flagged.any() and self._tail_ is None and p.min() <= p_values(-np.inf, self.calibration_scores_, n):
+            warn(
+                f"{n_lowest} of {len(p)} rows are stranger than all {n} that calibrate, but at fdr={fdr:g} it takes "
+                f"{int(np.ceil(len(p) / (fdr * n_lowest))) - 1} of these to flag them. Pass more rows to fit or to "
+                "recalibrate, fewer at once to predict_fdr, or tail='pareto'."
+            )
+        return np.where(flagged, -1, 1)
