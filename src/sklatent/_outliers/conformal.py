@@ -72,20 +72,22 @@ def too_few(units, size, n_fitted, n_calibrating, n_needed, level, waits):
     """What to warn of if too few units can calibrate: kept apart for good in a stream, in turn in ``fit``."""
     n, m, names = len(units.keys), len(units), units.names
     kinds = {"rows": "", "groups": f" in {m} groups", "different rows": f", {m} of them different"}[names]
-    parts = (
-        f"calibration_size={size} leaves {n_fitted} to fit on and {n_calibrating} to calibrate on, but {n_needed} are"
-    )
-    in_turn = f"all {names} can calibrate in turn, but for a p-value of {level:g} {rows_needed(level)} are"
+    why = f"all calibrate in turn, but a p-value of {level:g} takes {rows_needed(level)}"
+    if waits:
+        why = (
+            f"calibration_size={size} leaves {n_fitted} to fit on and {n_calibrating} to calibrate on, but {n_needed} "
+        )
+        why += "are needed"
     return (
-        f"Of {n} rows{kinds}, {parts if waits else in_turn} needed. p-values are now ranks among the rows of fit, and "
-        f"not valid. Pass more {names}{' or another calibration_size' if waits else ''}; calibration_size=None does the "
-        f"same without this warning.{independent(names)}"
+        f"Of {n} rows{kinds}, {why}. p-values are now ranks among the rows of fit, and not valid. Pass more {names} or "
+        f"another calibration_size; None does the same without this warning.{independent(names)}"
     )
 
 
 def few_different(units):
     """What to warn of where equal rows that were drawn independently would be enough."""
-    return f"Only {len(units)} of {len(units.keys)} rows are different, and each calibrates once.{independent(units.names)}"
+    n, hint = len(units.keys), independent(units.names)
+    return f"Only {len(units)} of {n} rows are different, and each calibrates once.{hint}"
 
 
 def independent(names):

@@ -8,14 +8,16 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .codelength import COMPRESSORS
+from .counterfactuals import Counterfactuals
 from .fitting import Fitting
 from .members import goes_on
 from .scores import SCORES
+from .streams import Streams
 from .units import Units
 from .verdicts import Verdicts
 
 
-class DensityOutlierDetector(Verdicts, Fitting):
+class DensityOutlierDetector(Verdicts, Counterfactuals, Streams, Fitting):
     """Outliers by the scores of densities, at a false-alarm rate that holds.
 
     The densities are fitted on part of the rows. The rest, kept apart, ranks new ones: ``p_values`` (conformal
@@ -227,7 +229,7 @@ default="auto"
         if y is not None:
             return self._trim(units, y)
         self._calibrate(units, apart=True)
-        self._waiting_ = None
+        self._waiting_, self._watched_ = None, None
         return self
 
     def rows_to_label(self, n_rows=10):

@@ -64,7 +64,7 @@ class Fitting(_BaseComposition, Estimator):
         if codec is None and "codelength" in SCORES[self.method_].takes and (shaped or self.method_ == "complexity"):
             codec = ("bz2", "zlib")  # each has its own blind spots
         self._seed_, self._waiting_ = fresh_seed(self.random_state), None
-        self._looked_at_ = np.empty(0, dtype=np.uint64)
+        self._looked_at_, self._watched_ = np.empty(0, dtype=np.uint64), None
         self._members_ = self._clones([density for _, density in densities], codec)
 
     def _clones(self, densities, codec, n_folds=1):
@@ -102,6 +102,8 @@ class Fitting(_BaseComposition, Estimator):
     def _train(self, verb, X):
         for members in self._members_:
             members.train(verb, X)
+        if self._watched_ is not None:
+            self._watched_ = [None, self._watched_[1]]  # a score is not what it was
 
     def _fit_in_folds(self, units):
         """Calibrate on all units, each fold by densities that are trained on the others."""
@@ -115,9 +117,8 @@ class Fitting(_BaseComposition, Estimator):
                 rows, reference = rows.split(1 / len(folds), self._seed_, 0)
             score = members.train("fit", rows.X).score(apart=True)
             scores.append(score if reference is None else score.fit(reference.shuffled(rng, one_each=units.given).X))
-        self._score_ = _Folded(scores, tail=self.tail is not None).fit(
-            [fold.shuffled(rng, one_each=True) for _, fold in folds]
-        )
+        apart = [fold.shuffled(rng, one_each=True) for _, fold in folds]
+        self._score_ = _Folded(scores, tail=self.tail is not None).fit(apart)
         return self._rank(*self._score_.ranks(), apart=True, by_folds=True)
 
     @property
@@ -161,7 +162,7 @@ class Fitting(_BaseComposition, Estimator):
         self.calibration_scores_, self.calibration_indices_, self._keys_ = scores, rows, keys
         self.calibrated_, self._by_folds_ = apart, by_folds
         self._n_different_ = len(np.unique(keys)) if apart else None
-        self._tail_, self._watched_ = None, None
+        self._tail_ = None
         if apart and self.tail is not None:
             self._tail_ = self._score_ if by_folds else _ParetoTail().fit(scores)
         self.offset_ = threshold(scores, self._level, self._n_different_, self._tail_)

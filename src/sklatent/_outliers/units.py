@@ -143,9 +143,9 @@ class Units:
 
     def after(self, waiting, most):
         """With those that waited, as (X, keys), before: the last ``most`` rows of both, of batches that are gone."""
-        X, keys = (
-            (self.X, self.keys) if waiting is None else (stacked(waiting[0], self.X), np.r_[waiting[1], self.keys])
-        )
+        X, keys = self.X, self.keys
+        if waiting is not None:
+            X, keys = stacked(waiting[0], X), np.concatenate([waiting[1], keys])
         together = Units(X, keys, self.given, np.full(len(keys), GONE))
         return together._at(np.arange(len(keys))[-most:]) if len(keys) > most else together
 
