@@ -42,8 +42,8 @@ class Streams:
 
         References
         ----------
-        V. Vovk, I. Petej, I. Nouretdinov, E. Ahlberg, L. Carlsson, A. Gammerman, "Retrain or not retrain: conformal test
-        martingales for change-point detection", 2021.
+        V. Vovk, I. Petej, I. Nouretdinov, E. Ahlberg, L. Carlsson, A. Gammerman, "Retrain or not retrain: conformal
+        test martingales for change-point detection", 2021.
         """
         check_is_fitted(self)
         X = self._check_rows(X)
