@@ -106,9 +106,14 @@ def test_uprightness_is_bayes_rule():
 
 
 def test_uprightness_of_what_is_impossible():
-    own, other = np.array([-np.inf, -np.inf, -3.0, -3.0]), np.array([-np.inf, -3.0, -np.inf, -3.0])
-    found = uprightness(own, lambda _: other, np.zeros((4, 60)), COLOUR)
-    assert_allclose(found, np.repeat([[-np.inf], [-np.inf], [0.0], [-np.log(2)]], 2, axis=1))
+    own, other = np.array([-np.inf, -np.inf, -3.0]), np.array([-np.inf, -3.0, -np.inf])
+    found = uprightness(own, lambda _: other, np.zeros((3, 60)), COLOUR)
+    assert_array_equal(found, np.repeat([[-np.inf], [-np.inf], [0.0]], 2, axis=1))
+
+
+def test_uprightness_of_what_is_symmetric_has_no_rounding():
+    own = -np.exp(np.linspace(-5, 30, 100))
+    assert_array_equal(uprightness(own, lambda _: own, np.zeros((100, 60)), COLOUR), np.full((100, 2), -np.log(2)))
 
 
 # -- the detector ----------------------------------------------------------------------------------------------

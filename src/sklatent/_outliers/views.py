@@ -38,16 +38,16 @@ def _moments(X, image_shape):
 def uprightness(own, log_prob, X, image_shape):
     r"""Log-probability that x, not a mirror image of it, is the one that was drawn, if both were as likely before.
 
-    .. math:: \log p(x) - \log (p(x) + p(M x)), \quad M x \text{ upside down, or left to right},
+    .. math:: -\log (1 + p(M x) / p(x)), \quad M x \text{ upside down, or left to right},
 
     with the density's own p: near 0 if x is the way that images are, -log 2 if it is symmetric, far below if it
     is turned. ``own`` is log p of the rows X, ``log_prob`` a function that gives it of others.
 
     (n, d) -> (n, 2); -inf where log p(x) is.
     """
-    evidence = [np.logaddexp(own, log_prob(turned)) for turned in mirrored(X, image_shape)]
     with np.errstate(invalid="ignore"):
-        return np.where(own == -np.inf, own, own - evidence).T
+        odds = [log_prob(turned) - own for turned in mirrored(X, image_shape)]
+        return np.where(own == -np.inf, own, -np.logaddexp(0, odds)).T
 
 
 def mirrored(X, image_shape):
