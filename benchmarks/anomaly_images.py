@@ -61,7 +61,7 @@ def outsiders(X, other, random):
 
 
 def further(X, random):
-    """Seven more sets, by which nothing was chosen; the last is one of the two mirrors of ``"statistics"``."""
+    """Six more sets, by which nothing was chosen; and the other mirror, which ``"statistics"`` was made to see."""
     n, square = len(X), X.reshape(-1, SIDE, SIDE)
     moves = random.choice([-5, -4, 4, 5], size=(n, 2))
     corners = random.randint(6, 14, size=(n, 2))
