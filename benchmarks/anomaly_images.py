@@ -1,18 +1,21 @@
-"""Images that are not like those of ``fit``: Fashion-MNIST or MNIST in, nine kinds of other rows out.
+"""Images that are not like those of ``fit``: Fashion-MNIST or MNIST in, nine kinds of other rows out, and seven more.
 
 AUROC of each method of ``DensityOutlierDetector``, false alarms on fresh rows, power, time. Images have eight grey
 levels, so that a likelihood says more of shapes than of noise in the last bits. No label and no strange row is seen
-by ``fit``; the densities are fitted once and shared by the methods.
+by ``fit``; the densities are fitted once and shared by the methods. "statistics, blind" lacks what that method takes of
+the image itself: roughness and mirror images.
 
     python benchmarks/anomaly_images.py --data FOLDER --figure docs/images
 """
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from datasets import images, parser, versions
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates, median_filter
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 
@@ -23,6 +26,7 @@ from sklatent import (
     ScoreMapDisplay,
     VAETransformer,
 )
+from sklatent._outliers import scores as score_functions
 
 NAMES = {"fashion-mnist": "Fashion-MNIST", "mnist": "MNIST"}
 N_LEVELS, SIDE = 8, 28
@@ -32,7 +36,8 @@ VAE = {
     "n_components": 16, "likelihood": "categorical", "hidden_layer_sizes": (32, 64), "max_iter": 10, "kl_warmup": 2,
     "batch_size": 64, "learning_rate": 2e-3, "n_draws": 8,
 }  # fmt: skip
-METHODS = ("log_likelihood", "typicality", "ratio", "complexity", "regret", "statistics")  # of the VAE
+BLIND = "statistics, blind"
+METHODS = ("log_likelihood", "typicality", "ratio", "complexity", "regret", BLIND, "statistics")  # of the VAE
 LEVELS = (0.01, 0.05, 0.1)
 EXAMPLE = 16  # the row that is drawn: a shoe, with a top and a bottom, for seeds 0 and 1
 MUTATED = 0.2  # share of the pixels of the background's rows that are uniform
@@ -55,20 +60,46 @@ def outsiders(X, other, random):
     }
 
 
+def further(X, random):
+    """Six more sets, by which nothing was chosen; and the other mirror, which ``"statistics"`` was made to see."""
+    n, square = len(X), X.reshape(-1, SIDE, SIDE)
+    moves = random.choice([-5, -4, 4, 5], size=(n, 2))
+    corners = random.randint(6, 14, size=(n, 2))
+    bends = gaussian_filter(random.uniform(-1, 1, (n, 2, SIDE, SIDE)), (0, 0, 3, 3))
+    bends *= 1.5 / np.sqrt((bends**2).mean(axis=(1, 2, 3), keepdims=True))  # pixels
+    erased = square.copy()
+    for image, (i, j) in zip(erased, corners, strict=True):
+        image[i : i + 8, j : j + 8] = 0
+    sets = {
+        "quarter turn": np.rot90(square, axes=(1, 2)),
+        "shifted": np.stack([np.roll(image, move, (0, 1)) for image, move in zip(square, moves, strict=True)]),
+        "median": median_filter(square, (1, 3, 3)),
+        "elastic": np.stack([
+            map_coordinates(image.astype(float), np.indices(image.shape) + bend, order=1, mode="nearest")
+            for image, bend in zip(square, bends, strict=True)
+        ]),
+        "erased": erased,
+        "two levels": np.where(square >= 128, 224, 0),
+        "h-flip": square[:, :, ::-1],
+    }  # fmt: skip
+    return {name: np.rint(rows).reshape(X.shape) for name, rows in sets.items()}
+
+
 def load(name, data, seed, n_train, n_apart, n_test):
-    """``train, apart, test, out``: disjoint rows of 8 levels, uint8; ``out`` is a dict of nine sets."""
+    """``train, apart, test, out``: disjoint rows of 8 levels, uint8; ``out`` is two dicts, of nine sets and of more."""
     random = np.random.RandomState(seed)
     X, _, X_test, _ = images(name, data)
     *_, other, _ = images(next(key for key in NAMES if key != name), data)
     order = random.permutation(len(X))
     test = X_test[random.permutation(len(X_test))[:n_test]]
-    out = outsiders(test, other[random.permutation(len(other))[:n_test]], random)
+    out = outsiders(test, other[random.permutation(len(other))[:n_test]], random), further(test, random)
 
     def coarse(rows):
         return (np.asarray(rows).astype(np.uint8) // (256 // N_LEVELS)).astype(np.uint8)
 
     train, apart = X[order[:n_train]], X[order[n_train : n_train + n_apart]]
-    return coarse(train), coarse(apart), coarse(test), {key: coarse(rows) for key, rows in out.items()}
+    out = [{key: coarse(rows) for key, rows in sets.items()} for sets in out]
+    return coarse(train), coarse(apart), coarse(test), out
 
 
 def timed(function, *args):
@@ -88,16 +119,26 @@ def densities(train, seed):
     }
 
 
+def blind():
+    """``"statistics"`` finds all images as rough, and as much the right way up."""
+    return mock.patch.multiple(
+        score_functions,
+        uprightness=lambda own, *_: np.zeros((len(own), 2)),
+        roughness=lambda X, *_: np.zeros((len(X), 15)),
+    )
+
+
 def detectors(fitted, apart, n_regret, seed):
     """``(density, method), detector`` one after the other, calibrated on the rows kept apart."""
     for density, method in (("PixelCNN", "log_likelihood"), *(("VAE", method) for method in METHODS)):
         rows = apart[:n_regret] if method == "regret" else apart
         background = FrozenEstimator(fitted["background VAE"]) if method == "ratio" else None
         detector = DensityOutlierDetector(
-            FrozenEstimator(fitted[density]), method=method, background=background, random_state=seed,
+            FrozenEstimator(fitted[density]), method=method.split(",")[0], background=background, random_state=seed,
             calibration_size=len(rows) - 1,
         )  # fmt: skip
-        yield (density, method), detector.fit(rows)
+        with blind() if method == BLIND else nullcontext():
+            yield (density, method), detector.fit(rows)
 
 
 def evaluate(detector, test, out):
@@ -119,18 +160,23 @@ def cells(values):
 
 
 def print_aurocs(fitted, apart, test, out, arguments, seed):
-    """One line a method; the calibrated detectors and their scores."""
-    print("| density | method | " + " | ".join(out) + " | worst | mean | s per 1000 rows |")
-    print("| --- | --- |" + " ---: |" * (len(out) + 3))
-    calibrated, scores = {}, {}
+    """One line a method, and one more for the further sets; the calibrated detectors and their scores of the nine."""
+    nine, more = out
+    print("| density | method | " + " | ".join(nine) + " | worst | mean | s per 1000 rows |")
+    print("| --- | --- |" + " ---: |" * (len(nine) + 3))
+    calibrated, scores, lines = {}, {}, []
     for key, detector in detectors(fitted, apart, arguments.regret_rows, seed):
         rows = slice(arguments.regret_rows if key[1] == "regret" else None)
-        some = {name: others[rows] for name, others in out.items()}
-        (scores[key], auroc), seconds = timed(evaluate, detector, test[rows], some)
-        values = [*auroc.values(), min(auroc.values()), np.mean(list(auroc.values()))]
-        seconds /= (1 + len(out)) * len(test[rows]) / 1000
-        print(f"| {key[0]} | {key[1]} | {cells(values)} | {seconds:.1f} |", flush=True)
-        calibrated[key] = detector
+        some = {name: others[rows] for name, others in (nine | more).items()}
+        (found, auroc), seconds = timed(evaluate, detector, test[rows], some)
+        seconds /= (1 + len(some)) * len(test[rows]) / 1000
+        for sets, line in ((nine, f"{seconds:.1f} |"), (more, "")):
+            values = [auroc[name] for name in sets]
+            lines.append(f"| {key[0]} | {key[1]} | {cells([*values, min(values), np.mean(values)])} | {line}".rstrip())
+        print(lines[-2], flush=True)
+        calibrated[key], scores[key] = detector, {name: found[name] for name in ("in", *nine)}
+    print("\n| density | method | " + " | ".join(more) + " | worst | mean |")
+    print("| --- | --- |" + " ---: |" * (len(more) + 2), *lines[1::2], sep="\n")
     return calibrated, scores
 
 
@@ -153,8 +199,8 @@ def run(name, arguments, seed):
     print(f"\n## {NAMES[name]} in, seed {seed}\n")
     print("Fit: " + ", ".join(f"{key} {seconds:.0f} s" for key, (_, seconds) in fits.items()) + ".\n")
     calibrated, scores = print_aurocs(fitted, apart, test, out, arguments, seed)
-    print_alarms(calibrated, scores, out)
-    return fitted["PixelCNN"], calibrated, scores, test, out
+    print_alarms(calibrated, scores, out[0])
+    return fitted["PixelCNN"], calibrated, scores, test, out[0]
 
 
 def draw_histograms(scores, path):

@@ -14,6 +14,7 @@ from sklearn.utils.validation import _num_samples
 from .._bridge.state import Estimator, warn
 from .conformal import _Ranks
 from .densities import _Mixture, ask, check_density, no_features, unwrap
+from .views import roughness, uprightness
 
 
 def check_scores(estimator, X):
@@ -156,25 +157,30 @@ class _Statistics(_Score):
 
     The first is one-sided, and low for what is unlikely though simple; the second is two-sided, and low for what is
     unlike the reference rows in anything that the statistics tell, such as where in an image the likelihood is low.
+    Of images the first adds up ``uprightness`` too, and the second sees it and ``roughness``.
     """
 
     takes, learns = ("codelength",), True
 
     def _statistics(self, X):  # -> (n,), (n, k)
-        columns = [check_scores(self.density, X)]
-        if self.codelength is not None:
-            columns.append(self.codelength.nats(X))
-        total, parts = np.sum(columns, axis=0), [np.stack(columns, axis=1)]
+        own, codelength = check_scores(self.density, X), self.codelength
+        terms, parts = [own[:, np.newaxis]], []
+        if codelength is not None:
+            terms.append(codelength.nats(X)[:, np.newaxis])
+        if (shape := getattr(codelength, "image_shape", None)) is not None:
+            terms.append(uprightness(own, lambda rows: check_scores(self.density, rows), X, shape))
+            parts.append(roughness(X, shape, codelength.step_))
         if hasattr(unwrap(self.density)[1], "score_statistics"):
             parts.append(ask(self.density, "score_statistics", X))
-        return total, np.hstack(parts)
+        terms = np.hstack(terms)
+        return terms.sum(axis=1), np.hstack([terms, *parts])
 
     def fit(self, X):
         first, second = halves(X)
         (_, statistics), density = self._statistics(first), unwrap(self.density)[1]
         if not hasattr(density, "score_statistics"):
             used = "the log-likelihood" if self.codelength is None else "the log-likelihood and the code length"
-            kind, n_used = type(density).__name__, statistics.shape[1]
+            kind, n_used = type(density).__name__, 1 if self.codelength is None else 2
             warn(f"{kind} tells no score_statistics, so that method='statistics' uses only {n_used} of it: {used}.")
         self.mixture_ = _Mixture(self.random_state).fit(statistics)
         total, statistics = self._statistics(second)
