@@ -1,6 +1,7 @@
 """The detector's p-values are valid, and what has no answer is an error in words."""
 
 import pickle
+import warnings
 
 import joblib
 import numpy as np
@@ -124,16 +125,16 @@ def test_outliers_among_the_rows_of_fit_make_p_values_larger():
 
 
 def test_too_few_rows_fall_back_to_ranks_in_training_and_say_so():
-    detector = DensityOutlierDetector(Normals(), contamination=0.1, random_state=0)
-    with pytest.warns(
-        UserWarning, match="leaves 240 to fit on and 60 to calibrate on, but 99 are needed. .* not valid"
-    ):
-        detector.fit(X[:300])
+    detector = DensityOutlierDetector(Normals(), contamination=0.05, random_state=0)
+    with pytest.warns(UserWarning, match="Of 18 rows, all calibrate in turn, but .* 0.05 takes 19. .* not valid"):
+        detector.fit(X[:18])
     assert not detector.calibrated_
-    assert_allclose(detector.estimators_[0].mean_, X[:300].mean(axis=0))
-    order = np.argsort(detector.score_samples(X[:300]))
-    assert_allclose(detector.p_values(X[:300])[order], np.arange(1, 301) / 300)
-    assert_array_equal(np.flatnonzero(detector.predict(X[:300]) == -1), np.sort(order[:30]))
+    assert_allclose(detector.estimators_[0].mean_, X[:18].mean(axis=0))
+    order = np.argsort(detector.score_samples(X[:18]))
+    assert_allclose(detector.p_values(X[:18])[order], np.arange(1, 19) / 18)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert detector.fit(X[:19]).calibrated_
 
 
 @pytest.mark.parametrize(
@@ -145,12 +146,15 @@ def test_too_few_rows_fall_back_to_ranks_in_training_and_say_so():
         ({"method": "typicality"}, 981),  # learns from the other half
     ],
 )
-def test_how_many_rows_calibration_needs(params, n_fewest, recwarn):
+def test_with_how_many_rows_some_are_kept_apart_and_fewer_calibrate_in_turn(params, n_fewest, recwarn):
     detector = DensityOutlierDetector(Normals(), random_state=0, **params)
     assert detector.fit(rows(n_fewest)).calibrated_
+    assert len(detector.estimators_) == 1
+    assert len(detector.calibration_scores_) < n_fewest
+    assert detector.fit(rows(n_fewest - 1)).calibrated_
+    assert len(detector.estimators_) > 1
+    assert len(detector.calibration_scores_) == n_fewest - 1
     assert not recwarn
-    with pytest.warns(UserWarning, match="not valid"):
-        assert not detector.fit(rows(n_fewest - 1)).calibrated_
 
 
 def test_calibration_size_none_is_silent(recwarn):

@@ -115,11 +115,11 @@ CELLS = np.random.RandomState(0).randint(0, 3, size=(1000, 3)).astype(float)
 def test_a_table_of_few_categories_says_what_to_do():
     detector = DensityOutlierDetector(Normals(), random_state=0)
     message = (
-        r"Of 1000 rows, 27 of them different, calibration_size=0.2 leaves 21 to fit on and 6 to calibrate on, but 99 "
-        r"are needed. .* not valid. Pass more different rows .* pass groups=np.arange\(len\(X\)\)"
+        r"Only 27 of 1000 rows are different, and each calibrates once. If equal rows were drawn independently, pass "
+        r"groups=np.arange\(len\(X\)\)"
     )
     with pytest.warns(UserWarning, match=message):
-        assert not detector.fit(CELLS).calibrated_
+        assert len(detector.fit(CELLS).calibration_scores_) == 27
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert detector.fit(CELLS, groups=np.arange(1000)).calibrated_
@@ -151,7 +151,8 @@ def test_p_values_hold_for_a_row_of_a_new_group(how):
             blind.append((DensityOutlierDetector(NeighborsDensity(1), random_state=seed).fit(old), new))
             detector.fit(old, groups=groups)
         else:
-            detector.fit(new + 0.0).recalibrate(*grouped(100, 1000 + seed))
+            fresh, labels = grouped(100, 1000 + seed)
+            detector.fit(new + 0.0).recalibrate(fresh, groups=labels)
             new = np.random.RandomState(9000 + seed).normal(size=(200, 3))
         fits.append((detector, new))
     assert len(detector.calibration_scores_) == 100, "one row of each group"
@@ -195,9 +196,9 @@ def test_groups_go_through_scikit_learn_s_verbs():
 
 
 def test_too_few_groups_are_counted_as_groups():
-    old, groups = grouped(300, 0)
+    old, groups = grouped(18, 0)
     detector = DensityOutlierDetector(Normals(), random_state=0)
-    message = f"Of {len(old)} rows in 300 groups, .* leaves 240 to fit on and 60 to calibrate on.* Pass more groups or"
+    message = f"Of {len(old)} rows in 18 groups, all calibrate in turn, but .* 0.05 takes 19.* Pass more groups or"
     with pytest.warns(UserWarning, match=message) as caught:
         assert not detector.fit(old, groups=groups).calibrated_
     assert "arange" not in str(caught[0].message)

@@ -172,7 +172,7 @@ class Fitting(_BaseComposition, Estimator):
         y = column_or_1d(y)
         check_consistent_length(units.keys, y)
         if (wrong := ~np.isin(y, (1, -1))).any():
-            raise ValueError(f"y has the label {y[wrong][0]!r}. Pass -1 for an outlier, 1 for a normal row.")
+            raise ValueError(f"y has the label {y[wrong][0]}. Pass -1 for an outlier, 1 for a normal row.")
         if (foreign := ~np.isin(units.keys, self._keys_)).any():
             raise ValueError(
                 f"{foreign.sum()} of {len(y)} rows do not calibrate, the first of them row {foreign.argmax()}. Pass "
