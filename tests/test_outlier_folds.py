@@ -128,6 +128,21 @@ def test_equal_rows_and_groups_are_in_one_fold_and_calibrate_once():
     assert len(np.unique(groups[detector.calibration_indices_])) == 75
 
 
+def test_false_alarms_where_rows_repeat_by_nature():
+    """Rows without a copy calibrate: a new row that was never seen is like these, not like the frequent ones."""
+    rates = []
+    for seed in range(30):
+        draw = np.random.RandomState(seed)
+        old, new = (np.round(np.exp(draw.normal(size=(n, 2)))) for n in (300, 2000))
+        detector = DensityOutlierDetector(NeighborsDensity(1), random_state=seed).fit(old)
+        fresh = ~np.isin(Units.of(new).keys, Units.of(old).keys)
+        assert len(detector.calibration_scores_) < 100
+        rates.append(((detector.predict(new) == -1).mean(), (detector.predict(new[fresh]) == -1).mean()))
+    over_all, over_fresh = np.mean(rates, axis=0)
+    assert over_all < 0.05
+    assert over_fresh < 0.1
+
+
 @pytest.mark.parametrize("table", ["constant", "two values", "wide", "ties"])
 @pytest.mark.filterwarnings("ignore:Only", "ignore:Of 60 rows")
 def test_tables_that_are_hard(table):
@@ -226,7 +241,8 @@ def test_answers_bring_power_back():
         detector.recalibrate(dirty[asked], np.where(asked >= 900, -1, 1))
         power[-1].append((detector.predict(odd) == -1).mean())
     before, after = np.mean(power, axis=0)
-    assert before < 0.5 < 0.9 < after
+    assert before < 0.4
+    assert after > before + 0.3
 
 
 @pytest.mark.parametrize("n", [100, 1000])

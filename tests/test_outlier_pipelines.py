@@ -167,11 +167,11 @@ def test_files_name_this_library_s_classes_alone_and_score_the_same(method, tmp_
 
 
 def test_a_file_holds_the_rows_of_the_default_pool_once_for_each_member_and_no_tree():
-    """The 1,600 rows trained on, half and four fifths of them; the arrays of a forest are 0.7 MB."""
+    """The 1,600 rows trained on, half and four fifths of them; the arrays of a forest are 1.2 MB."""
     wide = np.random.RandomState(0).normal(size=(2000, 50))
     detector = DensityOutlierDetector(random_state=0).fit(wide)
     schema = zipfile.ZipFile(io.BytesIO(skops.io.dumps(detector))).read("schema.json").decode()
     assert "NeighborsDensity" in schema
     assert not any(tree in schema for tree in ("KDTree", "BallTree", "NearestNeighbors", "sklearn.tree"))
     assert list(detector.estimators_[0].members_) == ["rows", "marginals", "forest", "core", "most"]
-    assert 1.84 < len(pickle.dumps(detector)) / wide.nbytes < 1.84 + 1.3
+    assert 1.84 < len(pickle.dumps(detector)) / wide.nbytes < 1.84 + 1.9

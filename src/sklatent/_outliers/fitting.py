@@ -106,8 +106,10 @@ class Fitting(_BaseComposition, Estimator):
             self._watched_ = [None, self._watched_[1]]  # a score is not what it was
 
     def _fit_in_folds(self, units):
-        """Calibrate on all units, each fold by densities that are trained on the others."""
-        folds, rng = units.folds(self.calibration_size, self._seed_), np.random.RandomState(self._seed_)
+        """Each fold calibrates by densities trained on the others: of its units those with the fewest copies."""
+        rng, most = np.random.RandomState(self._seed_), units.rarest(rows_needed(self._rank_level))
+        folds = units.folds(self.calibration_size, self._seed_)
+        folds = [(rows, fold) for rows, fold in folds if fold.sizes.min() <= most]
         densities = [density for _, density in named(self.estimator)]
         self._members_ = self._clones(densities, self._members_[0].codelength, len(folds))
         scores = []
@@ -117,7 +119,7 @@ class Fitting(_BaseComposition, Estimator):
                 rows, reference = rows.split(1 / len(folds), self._seed_, 0)
             score = members.train("fit", rows.X).score(apart=True)
             scores.append(score if reference is None else score.fit(reference.shuffled(rng, one_each=units.given).X))
-        apart = [fold.shuffled(rng, one_each=True) for _, fold in folds]
+        apart = [fold.take(fold.sizes <= most).shuffled(rng, one_each=True) for _, fold in folds]
         self._score_ = _Folded(scores, tail=self.tail is not None).fit(apart)
         return self._rank(*self._score_.ranks(), apart=True, by_folds=True)
 

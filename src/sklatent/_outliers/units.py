@@ -131,8 +131,14 @@ class Units:
         """Parts of about that ``size``, at random, each kept apart in turn: pairs of the rest and the part."""
         m = len(self)
         n_folds = max(2, min(m, round(m / (size if isinstance(size, Integral) else size * m))))
-        part = np.random.RandomState(seed).permutation(m) % n_folds
+        order = np.random.RandomState(seed).permutation(m)
+        order = order[np.argsort(self.sizes[order], kind="stable")]  # of each size as many in each
+        part = np.argsort(order) % n_folds
         return [(self.take(part != k), self.take(part == k)) for k in range(n_folds)]
+
+    def rarest(self, n):
+        """The fewest copies that as many units have: n of them at least, or all."""
+        return len(self.keys) if self.given else int(np.sort(self.sizes)[min(n, len(self)) - 1])
 
     def take(self, units):
         """Those of a mask over the units, their rows in the order that they had."""
