@@ -167,7 +167,7 @@ def test_files_name_this_library_s_classes_alone_and_score_the_same(method, tmp_
 
 
 def test_a_file_holds_the_rows_of_the_default_pool_once_for_each_member_and_no_tree():
-    """All, four fifths and half of the rows that are trained on, four fifths of those of fit; and the forest's arrays."""
+    """All, four fifths and half of the rows that are trained on, four fifths of those of fit; arrays of the forest."""
     wide = np.random.RandomState(0).normal(size=(2000, 50))
     detector = DensityOutlierDetector(random_state=0).fit(wide)
     schema = zipfile.ZipFile(io.BytesIO(skops.io.dumps(detector))).read("schema.json").decode()
