@@ -126,7 +126,7 @@ def test_outliers_among_the_rows_of_fit_make_p_values_larger():
 
 def test_too_few_rows_fall_back_to_ranks_in_training_and_say_so():
     detector = DensityOutlierDetector(Normals(), contamination=0.05, random_state=0)
-    with pytest.warns(UserWarning, match="Of 18 rows, all calibrate in turn, but .* 0.05 takes 19. .* not valid"):
+    with pytest.warns(UserWarning, match="Of 18 rows, too few calibrate even in turn: .* 0.05 takes 19. .* not valid"):
         detector.fit(X[:18])
     assert not detector.calibrated_
     assert_allclose(detector.estimators_[0].mean_, X[:18].mean(axis=0))

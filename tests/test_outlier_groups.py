@@ -198,7 +198,7 @@ def test_groups_go_through_scikit_learn_s_verbs():
 def test_too_few_groups_are_counted_as_groups():
     old, groups = grouped(18, 0)
     detector = DensityOutlierDetector(Normals(), random_state=0)
-    message = f"Of {len(old)} rows in 18 groups, all calibrate in turn, but .* 0.05 takes 19.* Pass more groups or"
+    message = f"Of {len(old)} rows in 18 groups, too few calibrate even in turn: .* 0.05 takes 19.* Pass more groups or"
     with pytest.warns(UserWarning, match=message) as caught:
         assert not detector.fit(old, groups=groups).calibrated_
     assert "arange" not in str(caught[0].message)

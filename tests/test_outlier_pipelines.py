@@ -12,14 +12,14 @@ import pytest
 import skops.io
 from common_outlier import Normals, X, rows
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import OneToOneFeatureMixin
+from sklearn.base import OneToOneFeatureMixin, clone
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.frozen import FrozenEstimator
 from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from sklatent import DensityOutlierDetector, MADEDensity, NeighborsDensity, PixelCNNDensity, VAETransformer
 from sklatent._outliers.scores import SCORES
@@ -167,11 +167,54 @@ def test_files_name_this_library_s_classes_alone_and_score_the_same(method, tmp_
 
 
 def test_a_file_holds_the_rows_of_the_default_pool_once_for_each_member_and_no_tree():
-    """The 1,600 rows trained on, half and four fifths of them; the arrays of a forest are 1.2 MB."""
+    """All, four fifths and half of the rows that are trained on, four fifths of those of fit; arrays of the forest."""
     wide = np.random.RandomState(0).normal(size=(2000, 50))
     detector = DensityOutlierDetector(random_state=0).fit(wide)
     schema = zipfile.ZipFile(io.BytesIO(skops.io.dumps(detector))).read("schema.json").decode()
     assert "NeighborsDensity" in schema
     assert not any(tree in schema for tree in ("KDTree", "BallTree", "NearestNeighbors", "sklearn.tree"))
-    assert list(detector.estimators_[0].members_) == ["rows", "marginals", "forest", "core", "most"]
-    assert 1.84 < len(pickle.dumps(detector)) / wide.nbytes < 1.84 + 1.9
+    members = detector.estimators_[0].members_
+    assert list(members) == ["rows", "marginals", "forest", "core", "most"]
+    forest = len(pickle.dumps(members["forest"]))
+    assert forest < 1.3e6
+    assert 1.84 < (len(pickle.dumps(detector)) - forest) / wide.nbytes < 2.1
+
+
+# -- at the end of a pipeline ----------------------------------------------------------------------------------
+
+
+def test_the_last_step_of_a_pipeline_is_asked_about_rows_that_the_others_transformed():
+    """As the guide says: a table of strings too, and contributions of one-hot columns add up by their source."""
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame({"weight": rng.gamma(9, size=600), "kind": rng.choice(["disc", "ring", "plate"], 600)})
+    new = pd.DataFrame({"weight": [9.0, 60.0], "kind": ["ring", "disc"]})
+    columns = make_column_transformer((StandardScaler(), ["weight"]), (OneHotEncoder(sparse_output=False), ["kind"]))
+    pipe = make_pipeline(columns, DensityOutlierDetector(random_state=0)).fit(frame)
+    by_hand = DensityOutlierDetector(random_state=0).fit(clone(columns).fit_transform(frame))
+    seen = pipe[:-1].transform(new)
+    assert_array_equal(pipe[-1].p_values(seen), by_hand.p_values(seen))
+    assert_array_equal(pipe.predict(new), np.where(pipe[-1].p_values(seen) <= 0.05, -1, 1))
+    assert pipe.predict(new).tolist() == [1, -1]
+
+    levels = pipe[0].named_transformers_["onehotencoder"].categories_
+    sources = ["weight", *np.repeat(["kind"], [len(level) for level in levels])]
+    assert [name.split("__")[1].split("_")[0] for name in pipe[:-1].get_feature_names_out()] == sources
+    terms = pd.DataFrame(pipe[-1].score_features(seen)).T.groupby(sources, sort=False).sum().T
+    assert list(terms) == ["weight", "kind"]
+    assert_allclose(terms.sum(axis=1), pipe.score_samples(new))
+    assert terms.loc[1].idxmin() == "weight"  # 60 is what is odd, not the disc
+
+
+def test_over_one_hot_columns_p_values_and_counterfactuals_remain():
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame({"weight": rng.gamma(9, size=600), "kind": rng.choice(["disc", "ring"], 600)})
+    columns = make_column_transformer((StandardScaler(), ["weight"]), (OneHotEncoder(sparse_output=False), ["kind"]))
+    detector = DensityOutlierDetector(make_pipeline(columns, NeighborsDensity()), random_state=0).fit(frame)
+    odd = pd.DataFrame({"weight": [60.0], "kind": ["disc"]})
+    assert detector.p_values(odd) <= 0.05
+    with pytest.raises(AttributeError, match="the step 'columntransformer', ColumnTransformer, is not one-to-one"):
+        detector.score_features(odd)
+    changed = detector.counterfactuals(odd, frame)
+    assert changed["kind"].tolist() == ["disc"]
+    assert frame["weight"].min() <= changed["weight"][0] <= frame["weight"].max()
+    assert detector.predict(changed) == 1

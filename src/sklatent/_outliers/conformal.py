@@ -72,7 +72,7 @@ def too_few(units, size, n_fitted, n_calibrating, n_needed, level, waits):
     """What to warn of if too few units can calibrate: kept apart for good in a stream, in turn in ``fit``."""
     n, m, names = len(units.keys), len(units), units.names
     kinds = {"rows": "", "groups": f" in {m} groups", "different rows": f", {m} of them different"}[names]
-    why = f"all calibrate in turn, but a p-value of {level:g} takes {rows_needed(level)}"
+    why = f"too few calibrate even in turn: a p-value of {level:g} takes {rows_needed(level)}"
     if waits:
         why = (
             f"calibration_size={size} leaves {n_fitted} to fit on and {n_calibrating} to calibrate on, but {n_needed} "

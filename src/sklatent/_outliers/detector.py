@@ -22,13 +22,15 @@ class DensityOutlierDetector(Verdicts, Counterfactuals, Streams, Fitting):
 
     The densities are fitted on part of the rows. The rest, kept apart, ranks new ones: ``p_values`` (conformal
     prediction). Whatever the score, a row drawn as those of ``fit`` has one of a or less with a chance of at most a.
+    Of few rows each part is kept apart in turn: see Notes.
 
     Parameters
     ----------
     estimator : estimator with ``score_samples``, list of (name, estimator), or None, default=None
         The density: any of this library's, ``KernelDensity``, ``GaussianMixture``, ``PCA``, ``IsolationForest``, or
         a ``Pipeline`` that ends in one. Of a list each is scored, and their mean log p-values are the score. A
-        ``FrozenEstimator`` is taken as it is. None is a pool that suits tables of any scale.
+        ``FrozenEstimator`` is taken as it is. None is a pool that suits tables of any scale: five of seven densities,
+        chosen by whether half of the rows are a core that others lie far from.
     method : {"auto", "log_likelihood", "ratio", "complexity", "typicality", "regret", "fisher", "statistics"}, \
 default="auto"
         What is made of the likelihood: ``"log_likelihood"``, log p(x); ``"ratio"``, less that of a background;
@@ -47,28 +49,32 @@ default="auto"
         their columns, for the mean of both. A callable maps a uint8 array of shape (n_features,) to bytes, or to
         nats. None is the mean of bz2 and zlib; in ``"statistics"`` for images only.
     calibration_size : float, int or None, default=0.2
-        Share (or number) of the rows, or groups, of ``fit`` that are kept apart. None keeps none: see Notes. All
-        calibrate if the estimators are frozen and nothing else is to be fitted.
+        Share (or number) of the rows, or groups, of ``fit`` that are kept apart, or in turn so, if these are too few.
+        None keeps none: see Notes. All calibrate if the estimators are frozen and nothing else is to be fitted.
     tail : {"pareto"} or None, default=None
         What p-values are below the lowest of n ranks: 1 / (n + 1), which holds, or those of a generalised Pareto
         distribution of the lowest scores, an assumption, for levels that ranks cannot reach.
     horizon : int, default=1000
-        Of ``partial_fit``: how many of the latest rows kept apart calibrate. Older ones are forgotten.
+        Of ``partial_fit``: how many of the latest rows kept apart calibrate. Older ones are forgotten. It must be no
+        less than a p-value of ``contamination`` takes, 99 or more.
     random_state : int, RandomState instance or None, default=None
         Of the split, of the background's rows, and of every estimator whose own is None.
 
     Attributes
     ----------
     estimators_, backgrounds_ : lists of fitted estimators
-        One, if ``estimator`` is one; as many backgrounds, or none.
+        One, if ``estimator`` is one; as many backgrounds, or none. Where all rows calibrate in turn, those of one part
+        after those of another.
     method_ : str
         The one that ``"auto"`` chose.
     offset_ : float
         ``decision_function`` is ``score_samples`` less this.
     calibration_scores_ : ndarray of shape (n_calibration,)
-        Scores of the rows that p-values are ranks among, sorted.
+        Scores of the rows that p-values are ranks among, sorted. Where all calibrate in turn, those at which p rises.
+    calibration_indices_ : ndarray of shape (n_calibration,), int
+        Which rows of X these are, or -1 for those that came by ``partial_fit``.
     calibrated_ : bool
-        Whether no density was fitted on these. If not, the p-values are not valid.
+        Whether no density was asked of rows that it was fitted on. If not, the p-values are not valid.
     image_shape_ : tuple of int or None
         That of the first estimator, unless a step of a ``Pipeline`` before it mixes the features.
     n_features_in_ : int
@@ -82,24 +88,34 @@ default="auto"
 
     Notes
     -----
-    At least 99 rows must calibrate, or as many as a p-value of ``contamination`` takes, if that is more. A list, and
-    ``"typicality"``, ``"fisher"`` and ``"statistics"``, take half of the rows kept apart to learn how normal rows
-    score. With too few, or with ``calibration_size=None``, the densities are fitted on all rows, and p-values are ranks
+    At least 99 rows kept apart must calibrate, or as many as a p-value of ``contamination`` takes, if that is more. A
+    list, and ``"typicality"``, ``"fisher"`` and ``"statistics"``, take half of these to learn how normal rows score.
+
+    With too few, K parts of ``calibration_size`` are kept apart in turn, and all n rows calibrate (cross-conformal
+    prediction). That takes K fits, and as many rows as a p-value of ``contamination``: 19 for 0.05. False alarms are at
+    most 2 a + 2 (1 - 1/K) / (n/K + 1) at level a, and in practice about a. Rows of ``fit`` are ranked by densities that
+    have not seen them, so that ``fit_predict`` flags a share of ``contamination``.
+
+    With fewer still, or with ``calibration_size=None``, the densities are fitted on all rows, and p-values are ranks
     among these: they order new rows as well, but are too small, as a density fits the rows best that it has seen; in
     ``fit_predict`` the share of outliers is then ``contamination``. Outliers among the rows of ``fit`` cost power.
 
     Copies of a row are never on both sides, and count as one where rows are counted: so p-values hold for new rows
     that equal none in ``fit``. Those with the fewest copies calibrate. If equal rows were drawn independently, as in a
     table of few categories, ``groups=np.arange(len(X))`` has more power. With ``groups`` whole groups are kept apart,
-    and one row drawn of each calibrates: p-values hold for a new row of a new group, and 99 groups must calibrate.
+    and one row drawn of each calibrates: p-values hold for a new row of a new group, and groups are counted, not rows.
 
-    A file of a fitted detector holds rows that can be read, if the densities do: by default 1.8 times the values of X
-    (scaled, which can be undone), or if rows of a stream wait. Do not hand on what is private.
+    A file of a fitted detector holds rows that can be read, if the densities do: by default all that were trained on,
+    up to 5000 (scaled, which can be undone), and more than once. It also holds hashes of the rows that calibrate, the
+    latest rows kept apart by ``partial_fit``, and after ``watch`` the values of each feature. Do not hand on what is
+    private.
 
     References
     ----------
     V. Vovk, A. Gammerman, G. Shafer, "Algorithmic learning in a random world", 2005. R. Dunn, L. Wasserman, A. Ramdas,
-    "Distribution-free prediction sets for two-layer hierarchical models", 2022 (groups).
+    "Distribution-free prediction sets for two-layer hierarchical models", 2022 (groups). V. Vovk, "Cross-conformal
+    predictors", 2015. R. F. Barber, E. J. Candes, A. Ramdas, R. J. Tibshirani, "Predictive inference with the
+    jackknife+", 2021 (the bound for parts kept apart in turn).
 
     Examples
     --------
@@ -223,6 +239,10 @@ default="auto"
         ------
         ValueError
             If too few rows are left, or if with y some row does not calibrate or a label is neither 1 nor -1.
+
+        References
+        ----------
+        M. Bashari, M. Sesia, Y. Romano, "Robust conformal outlier detection under contaminated reference data", 2025.
         """
         check_is_fitted(self)
         units = Units.of(self._check_rows(X), groups)

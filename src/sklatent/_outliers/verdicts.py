@@ -18,6 +18,8 @@ class Verdicts(OutlierMixin):
     def score_samples(self, X):
         """Score of each row by ``method``, or, of several estimators, the mean log p-value: higher is more normal.
 
+        Where all rows of ``fit`` calibrated in turn, it is log p, made increasing from one rank to the next.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
@@ -36,8 +38,9 @@ class Verdicts(OutlierMixin):
 
         For ``"log_likelihood"``, ``"ratio"``, ``"typicality"`` and ``"fisher"`` of estimators with
         ``score_features``, in a ``Pipeline`` after steps that keep the features; else there is no such method. Exact
-        but for ``"typicality"`` and a list, whose scores are 0 for a mean row: what a row differs by is split in
-        proportion to what each feature adds to the difference of the log-likelihoods (Shrikumar et al. 2017).
+        but for ``"typicality"``, a list and the default, whose scores are 0 for a mean row: what a row differs by is
+        split in proportion to what each feature adds to the difference of the log-likelihoods (Shrikumar et al. 2017).
+        Where all rows of ``fit`` calibrated in turn, so is log p, and what is left is shared equally.
 
         Parameters
         ----------
@@ -55,7 +58,9 @@ class Verdicts(OutlierMixin):
         """Share of the calibration rows that are at least as strange: (1 + #{scores <= its own}) / (n_calibration + 1).
 
         Ties count in full, so that p-values are too large rather than too small where scores tie. Of rows with copies,
-        m of them different, it is (1 + m q) / (m + 1), q the share of those whose scores are no higher.
+        m of them different, it is (1 + m q) / (m + 1), q the share of those whose scores are no higher. Where all rows
+        of ``fit`` calibrated in turn, each is compared with X by the score that has not seen it. With ``tail`` p goes
+        on below 1 / (n_calibration + 1).
 
         Parameters
         ----------
