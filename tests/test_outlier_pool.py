@@ -183,7 +183,9 @@ def test_nothing_overflows(kind):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", category=RuntimeWarning)
         warnings.filterwarnings("ignore", "invalid value encountered in reduce")
-        for table in (X, rows(200), 1e-110 * rows(200)):
+        apart = np.concatenate([1e-8 * rows(1200), np.full((1, 4), 1e308)])
+        far = 1.7e308 * np.random.RandomState(0).uniform(-1, 1, size=(1500, 4))
+        for table in (X, rows(200), 1e-110 * rows(200), apart, far):
             fitted = kind().fit(table)
             scores = fitted.transform(new) if kind is _NormalScores else fitted.score_features(new)
             assert np.isfinite(scores).all()

@@ -30,8 +30,8 @@ class _TablePool(TableDensity):
     """Mean log p-value of five densities of a table, each among the rows of ``fit``.
 
     Always the distance to the nearest row, frequencies of each feature's values, and an isolation forest. If half of
-    the rows are a core that others lie far from, as where many outliers are in ``fit``, two cores of neighbours; else
-    neighbours among normal scores, and the features' tails.
+    the rows are a core that a few lie far from, as where a tenth are outliers or the features are many and normal, two
+    cores of neighbours; else neighbours among normal scores, and the features' tails.
 
     Parameters
     ----------

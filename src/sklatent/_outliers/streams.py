@@ -30,7 +30,7 @@ class Streams:
         Call it on rows in the order in which they come, in batches of any size. The rows of the first call are what
         the features of later ones are compared with; scores are compared with those that calibrated, if rows were kept
         apart, until ``partial_fit`` changes what a score is. It warns once, when the evidence reaches log(1000).
-        ``fit`` and ``recalibrate`` start anew.
+        ``fit``, and ``recalibrate`` without y, start anew.
 
         Parameters
         ----------
@@ -66,10 +66,17 @@ class Streams:
         self._watched_, self._alarmed_ = [of_scores, of_features], alarmed
         return evidence
 
+    def _calibrate(self, units, *, apart):
+        super()._calibrate(units, apart=apart)
+        self._n_trained_before_ = self._members_[0].n_trained_
+        return self
+
     def _drift_of_scores(self):
         """None if those that calibrated are not exchangeable with new ones, one by one."""
         alike = self.calibrated_ and not self._by_folds_ and self._n_different_ == len(self.calibration_scores_)
-        return _Drift(self._seed_).fit(self.calibration_scores_[:, np.newaxis]) if alike else None
+        if not alike or self._members_[0].n_trained_ > self._n_trained_before_:  # a score is not what it was
+            return None
+        return _Drift(self._seed_).fit(self.calibration_scores_[:, np.newaxis])
 
 
 def _alarm(evidence, of_scores, of_features, names):
