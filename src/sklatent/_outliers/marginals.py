@@ -35,10 +35,10 @@ class _Marginals(TableDensity):
         n, nothing = len(x), -np.log(2 * len(x))
         if len(levels) <= max(FEW, FEW_SHARE * n):
             return levels, np.log(counts / n), nothing
-        edges = np.unique(np.quantile(x, np.linspace(0, 1, N_BINS + 1)))
-        width = np.diff(edges / 2) / (edges[-1] / 2 - edges[0] / 2)  # halves: their difference does not overflow
-        log_density = np.log((np.histogram(x, edges)[0] + 0.5) / (n * width))
-        return edges, log_density, min(nothing, log_density.min())
+        halves = np.unique(np.quantile(x / 2, np.linspace(0, 1, N_BINS + 1)))  # whose differences do not overflow
+        log_width = np.log(np.diff(halves)) - np.log(halves[-1] - halves[0])
+        log_density = np.log((np.histogram(x, 2 * halves)[0] + 0.5) / n) - log_width
+        return 2 * halves, log_density, min(nothing, log_density.min())
 
     def score_features(self, X):
         check_is_fitted(self)
@@ -152,7 +152,10 @@ class _Forest(TableDensity):
 
 
 def _complete(tree, n_levels):
-    """Of each node the feature, the cut (inf at leaves: all go left), and how deep the rows of ``fit`` below are."""
+    """Of each node how deep the rows of ``fit`` below are; above the last level the feature and the cut.
+
+    At leaves the cut is inf: all go left.
+    """
     node, level, levels = np.zeros(1, dtype=int), np.zeros(1), []
     for _ in range(n_levels + 1):
         inner = (node >= 0) & (tree.children_left[node] >= 0)
@@ -166,7 +169,7 @@ def _complete(tree, n_levels):
             depths.append(level + _random_depth(rows))
         else:
             depths.append((below * depths[-1]).reshape(-1, 2).sum(axis=1) / np.maximum(rows, 1))
-    node, inner = (np.concatenate(parts) for parts in list(zip(*levels, strict=True))[:2])
+    node, inner = (np.concatenate(parts)[: 2**n_levels - 1] for parts in list(zip(*levels, strict=True))[:2])
     cut = np.where(inner, tree.threshold[node], np.inf)
     return np.where(inner, tree.feature[node], 0), cut, np.concatenate(depths[::-1])
 
@@ -182,14 +185,16 @@ class _NormalScores(OneToOneFeatureMixin, TransformerMixin, Estimator):
     """Each value's rank among the rows of ``fit``, as a normal quantile (B. L. van der Waerden, 1952)."""
 
     def fit(self, X, y=None):
-        X = validate_data(self, X, dtype=np.float64)
-        self.quantiles_ = np.quantile(X, np.linspace(0, 1, min(len(X), N_QUANTILES)), axis=0)
+        halves = np.sort(validate_data(self, X, dtype=np.float64) / 2, axis=0)  # their differences do not overflow
+        self.quantiles_ = halves  # of few rows themselves, to the last digit: else ties are none
+        if len(X) > N_QUANTILES:
+            self.quantiles_ = np.quantile(halves, np.linspace(0, 1, N_QUANTILES), axis=0)
         return self
 
     def transform(self, X):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        return np.stack([self._score(x, q) for x, q in zip(X.T, self.quantiles_.T, strict=True)], axis=1)
+        return np.stack([self._score(x / 2, q) for x, q in zip(X.T, self.quantiles_.T, strict=True)], axis=1)
 
     @staticmethod
     def _score(x, quantiles):

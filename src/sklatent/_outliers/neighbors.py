@@ -186,8 +186,8 @@ class NeighborsDensity(TableDensity):
         return -total / np.maximum(count, 1)
 
     def _scale_to(self, X):
-        size = np.abs(X).max(axis=0)
-        parts = X / np.maximum(size, NOTHING)  # whose squares do not overflow
+        size = np.maximum(np.abs(X).max(axis=0), NOTHING)
+        parts = X / size  # whose squares do not overflow
         self._shift_, scale = size * parts.mean(axis=0), size * parts.std(axis=0)
         tiny = 10 * np.finfo(np.float64).eps * size  # nothing but rounding
         varies = scale > tiny

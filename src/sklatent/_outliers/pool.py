@@ -17,20 +17,21 @@ from .scores import _LogLikelihood, _Pool
 N_RANKED, N_NEIGHBORS = 4000, 2000  # rows of fit, at most: that rank the members' scores; that are neighbours, but for
 # the nearest of 5000. Beyond these time is linear in the rows.
 HEAVY = 1.25  # of the tail below; 1.1 to 1.4 did as well
+EQUAL = 1e-12  # nats that differ by rounding
 
 
 def tail(scores):
     """How far the lowest fiftieth lies below the median, in units of the distance between the quartiles."""
     lowest, low, middle, high = np.quantile(scores, [0.02, 0.25, 0.5, 0.75])
-    return (middle - lowest) / max(high - low, np.finfo(np.float64).tiny)
+    return (middle - lowest) / max(high - low, EQUAL)
 
 
 class _TablePool(TableDensity):
     """Mean log p-value of five densities of a table, each among the rows of ``fit``.
 
     Always the distance to the nearest row, frequencies of each feature's values, and an isolation forest. If half of
-    the rows are a core that others lie far from, as where many outliers are in ``fit``, two cores of neighbours; else
-    neighbours among normal scores, and the features' tails.
+    the rows are a core that a few lie far from, as where a tenth are outliers or the features are many and normal, two
+    cores of neighbours; else neighbours among normal scores, and the features' tails.
 
     Parameters
     ----------
@@ -66,6 +67,7 @@ class _TablePool(TableDensity):
         pool.members_ = [
             (_LogLikelihood(one), *ranks) for one, (_, *ranks) in zip(densities, pool.members_, strict=True)
         ]
+        pool.scores = [score for score, *_ in pool.members_]
         return pool
 
     def score_samples(self, X):

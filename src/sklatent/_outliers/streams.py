@@ -1,9 +1,11 @@
 """What is done with rows that come after ``fit``: they are watched for drift."""
 
+from copy import copy
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .._bridge.state import all_or_nothing, warn
+from .._bridge.state import warn
 from .drift import _Drift
 
 ALARM = np.log(1000)  # nats of evidence
@@ -12,7 +14,7 @@ ALARM = np.log(1000)  # nats of evidence
 def numbers(X):
     """The numeric features of rows, (n, k) float64, and their names; none of sparse ones."""
     if hasattr(X, "iloc"):
-        X = X.select_dtypes("number")
+        X = X.loc[:, [getattr(kind, "kind", "O") in "biuf" for kind in X.dtypes]]
         return X.to_numpy(dtype=np.float64, na_value=np.nan), list(X.columns)
     if not isinstance(X, np.ndarray):
         return np.empty((X.shape[0], 0)), []
@@ -28,7 +30,7 @@ class Streams:
         Call it on rows in the order in which they come, in batches of any size. The rows of the first call are what
         the features of later ones are compared with; scores are compared with those that calibrated, if rows were kept
         apart, until ``partial_fit`` changes what a score is. It warns once, when the evidence reaches log(1000).
-        ``fit`` and ``recalibrate`` start anew.
+        ``fit``, and ``recalibrate`` without y, start anew.
 
         Parameters
         ----------
@@ -48,34 +50,40 @@ class Streams:
         check_is_fitted(self)
         X = self._check_rows(X)
         values, names = numbers(X)
-        scores = self._score_.score_samples(X)[:, np.newaxis]
-        with all_or_nothing(self, anew=False):
-            evidence, first = np.full(len(scores), -np.inf), self._watched_ is None
-            if first:
-                self._watched_ = [self._drift_of_scores(), _Drift(self._seed_).fit(values) if names else None]
-                self._alarmed_ = False
-            of_scores, of_features = self._watched_
-            if of_scores is not None:
-                evidence = of_scores.update(scores)
-            if of_features is not None and not first:
-                evidence = np.maximum(evidence, of_features.update(values))
-            evidence = evidence - np.log(2)  # each of both may spend half of the error
-            if not self._alarmed_ and evidence.max() >= ALARM:
-                self._alarmed_ = True
-                warn(self._alarm(evidence.max(), names))
+        scores, first = self._score_.score_samples(X)[:, np.newaxis], self._watched_ is None
+        if first:
+            of_scores, of_features = self._drift_of_scores(), _Drift(self._seed_).fit(values) if names else None
+        else:
+            of_scores, of_features = map(copy, self._watched_)  # so that a call that fails changes nothing
+        evidence = np.full(len(scores), -np.inf) if of_scores is None else of_scores.update(scores)
+        if of_features is not None and not first:
+            evidence = np.maximum(evidence, of_features.update(values))
+        evidence = evidence - np.log(2)  # each of both may spend half of the error
+        alarmed = not first and self._alarmed_
+        if not alarmed and evidence.max() >= ALARM:
+            warn(_alarm(evidence.max(), of_scores, of_features, names))
+            alarmed = True
+        self._watched_, self._alarmed_ = [of_scores, of_features], alarmed
         return evidence
+
+    def _calibrate(self, units, *, apart):
+        super()._calibrate(units, apart=apart)
+        self._n_trained_before_ = self._members_[0].n_trained_
+        return self
 
     def _drift_of_scores(self):
         """None if those that calibrated are not exchangeable with new ones, one by one."""
         alike = self.calibrated_ and not self._by_folds_ and self._n_different_ == len(self.calibration_scores_)
-        return _Drift(self._seed_).fit(self.calibration_scores_[:, np.newaxis]) if alike else None
+        if not alike or self._members_[0].n_trained_ > self._n_trained_before_:  # a score is not what it was
+            return None
+        return _Drift(self._seed_).fit(self.calibration_scores_[:, np.newaxis])
 
-    def _alarm(self, evidence, names):
-        of_scores, of_features = self._watched_
-        by_score = -np.inf if of_scores is None else of_scores.log_capital_.max()
-        by_feature = -np.inf if of_features is None else (of_features.log_capital_ + of_features.log_shares_).max()
-        what = "the score" if by_score >= by_feature else f"feature {names[int(of_features.log_capital_.argmax())]!r}"
-        return (
-            f"Rows do not come any more as they did: the evidence, most of it from {what}, is {evidence:.1f} nats, and "
-            f"would come by chance with at most {np.exp(-evidence):.1g}. Call recalibrate with new normal rows, or fit."
-        )
+
+def _alarm(evidence, of_scores, of_features, names):
+    by_score = -np.inf if of_scores is None else of_scores.log_capital_.max()
+    by_feature = -np.inf if of_features is None else (of_features.log_capital_ + of_features.log_shares_).max()
+    what = "the score" if by_score >= by_feature else f"feature {names[int(of_features.log_capital_.argmax())]!r}"
+    return (
+        f"Rows do not come any more as they did: the evidence, most of it from {what}, is {evidence:.1f} nats, and "
+        f"would come by chance with at most {np.exp(-evidence):.1g}. Call recalibrate with new normal rows, or fit."
+    )
