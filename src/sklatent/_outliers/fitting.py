@@ -90,7 +90,9 @@ class Fitting(_BaseComposition, Estimator):
             self._waiting_ = apart.X, apart.keys
         n_calibrating, n_needed = self._n_calibrating(len(apart)), rows_needed(min(self._rank_level, FINEST_LEVEL))
         if waits and self._n_calibrating(self.horizon) < n_needed:
-            raise ValueError(f"horizon={self.horizon} keeps too few rows: {n_needed} must calibrate. Pass a larger one.")
+            raise ValueError(
+                f"horizon={self.horizon} keeps too few rows: {n_needed} must calibrate. Pass a larger one."
+            )
         if trained and n_calibrating >= n_needed:
             return rows, apart
         if not waits and len(units) >= rows_needed(self._rank_level):

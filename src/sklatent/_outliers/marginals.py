@@ -171,7 +171,9 @@ def _complete(tree, n_levels):
             depths.append((below * depths[-1]).reshape(-1, 2).sum(axis=1) / np.maximum(rows, 1))
     node, inner = (np.concatenate(parts)[: 2**n_levels - 1] for parts in list(zip(*levels, strict=True))[:2])
     cut = np.where(inner, tree.threshold[node], np.inf)
-    return np.where(inner, tree.feature[node], 0), cut, np.concatenate(depths[::-1])
+    below = cut.astype(np.float32)
+    below = np.where(below > cut, np.nextafter(below, -np.float32(np.inf)), below)  # no float32 lies between it and cut
+    return np.where(inner, tree.feature[node], 0).astype(np.int32), below, np.concatenate(depths[::-1])
 
 
 def _random_depth(n):
