@@ -205,7 +205,7 @@ def test_the_tail_by_hand():
 
 def test_cores_where_a_tenth_is_elsewhere_and_ranks_where_nothing_is():
     always = ["rows", "marginals", "forest"]
-    for seed in range(3):
+    for seed in range(2):
         apart, plain = clustered(seed=seed), rows(600, 2, seed)
         pool = _TablePool(random_state=seed).fit(apart)
         assert list(pool.members_) == [*always, "core", "most"]
@@ -231,7 +231,8 @@ def test_the_pool_adds_up_takes_rows_one_by_one_and_comes_back_from_files(X):
         scores = pool.score_samples(new)
     assert np.isfinite(scores).all()
     assert_allclose(pool.score_features(new).sum(axis=1), scores, rtol=1e-9, atol=1e-9)
-    assert_allclose(np.concatenate([pool.score_samples(new[[i]]) for i in range(len(new))]), scores, atol=1e-12)
+    for i in range(0, len(new), 7):
+        assert_allclose(pool.score_samples(new[[i]]), scores[i], atol=1e-12)
     assert_array_equal(_TablePool(random_state=1).fit(X).score_samples(new), scores)
     for other in loaded(pool):
         assert_array_equal(other.score_samples(new), scores)
