@@ -106,6 +106,7 @@ class Fitting(_BaseComposition, Estimator):
     def _train(self, verb, X):
         for members in self._members_:
             members.train(verb, X)
+        self._trained_since_ = True
         if self._watched_ is not None:
             self._watched_ = [None, self._watched_[1]]  # a score is not what it was
 
@@ -168,7 +169,7 @@ class Fitting(_BaseComposition, Estimator):
         self.calibration_scores_, self.calibration_indices_, self._keys_ = scores, rows, keys
         self.calibrated_, self._by_folds_ = apart, by_folds
         self._n_different_ = len(np.unique(keys)) if apart else None
-        self._tail_ = None
+        self._tail_, self._trained_since_ = None, False
         if apart and self.tail is not None:
             self._tail_ = self._score_ if by_folds else _ParetoTail().fit(scores)
         self.offset_ = threshold(scores, self._level, self._n_different_, self._tail_)

@@ -66,15 +66,10 @@ class Streams:
         self._watched_, self._alarmed_ = [of_scores, of_features], alarmed
         return evidence
 
-    def _calibrate(self, units, *, apart):
-        super()._calibrate(units, apart=apart)
-        self._n_trained_before_ = self._members_[0].n_trained_
-        return self
-
     def _drift_of_scores(self):
         """None if those that calibrated are not exchangeable with new ones, one by one."""
         alike = self.calibrated_ and not self._by_folds_ and self._n_different_ == len(self.calibration_scores_)
-        if not alike or self._members_[0].n_trained_ > self._n_trained_before_:  # a score is not what it was
+        if not alike or self._trained_since_:
             return None
         return _Drift(self._seed_).fit(self.calibration_scores_[:, np.newaxis])
 
