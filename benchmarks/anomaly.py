@@ -230,9 +230,13 @@ def main():
     options.add_argument("--each", action="store_true", help="each table's AUROC, too")
     options.add_argument("--methods", nargs="+", help="of the ranking, beside ours; else all installed")
     arguments = options.parse_args()
+    run_parts({"ranking": ranking, "alarms": alarms, "contamination": contamination}, arguments)
+
+
+def run_parts(parts, arguments):
+    """Those of ``--part``, by name, each under its heading."""
     warnings.simplefilter("ignore")
     print(f"{versions()}\n")
-    parts = {"ranking": ranking, "alarms": alarms, "contamination": contamination}
     for name in parts if arguments.part == "all" else [arguments.part]:
         print(f"## {name.capitalize()}\n")
         parts[name](arguments)

@@ -8,11 +8,9 @@ rows and 5 outliers a call.
     python benchmarks/anomaly_p_values.py --data FOLDER
 """
 
-import warnings
-
 import numpy as np
-from anomaly import split, tables
-from datasets import parser, versions
+from anomaly import run_parts, split, tables
+from datasets import parser
 
 from sklatent import DensityOutlierDetector, MADEDensity
 
@@ -106,13 +104,7 @@ def main():
     options.add_argument("--part", choices=["few", "answers", "fdr", "all"], default="all")
     options.add_argument("--densities", nargs="+", choices=DENSITIES, default=list(DENSITIES), help="of --part few")
     arguments = options.parse_args()
-    warnings.simplefilter("ignore")
-    print(f"{versions()}\n")
-    parts = {"few": few, "answers": answers, "fdr": fdr}
-    for name in parts if arguments.part == "all" else [arguments.part]:
-        print(f"## {name.capitalize()}\n")
-        parts[name](arguments)
-        print(flush=True)
+    run_parts({"few": few, "answers": answers, "fdr": fdr}, arguments)
 
 
 if __name__ == "__main__":

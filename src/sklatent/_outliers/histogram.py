@@ -27,6 +27,10 @@ class TableDensity(DensityMethods, DensityMixin, Estimator):
         -------
         log_density : ndarray of shape (n_samples,), float64
         """
+        check_is_fitted(self)
+        return self._log_density(self._check_rows(X))
+
+    def _log_density(self, X):
         return self.score_features(X).sum(axis=1)
 
     def _check_rows(self, X, *, reset=False):

@@ -122,18 +122,17 @@ class _Forest(TableDensity):
             node = below
 
     def _in_parts(self, scores, X):
-        U = self._scaled(self._check_rows(X))
+        U = self._scaled(X)
         return np.concatenate([scores(U[rows]) for rows in gen_batches(len(U), CHUNK)])
 
-    def score_samples(self, X):
-        check_is_fitted(self)
-        return self._in_parts(self._depth, X)
+    def _log_density(self, X):
+        return self._in_parts(self._depths, X)
 
     def score_features(self, X):
         check_is_fitted(self)
-        return self._in_parts(self._rises, X)
+        return self._in_parts(self._rises, self._check_rows(X))
 
-    def _depth(self, U):
+    def _depths(self, U):
         below = np.zeros((len(U), 1), dtype=int)
         for _, _, below in self._paths(U):  # noqa: B007
             pass

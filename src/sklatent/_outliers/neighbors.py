@@ -139,21 +139,7 @@ class NeighborsDensity(TableDensity):
                 return kept
             self._index(X[kept])
             share = min(round(share + STEP, 9), self.support_fraction)
-            scores = self._of_chunks(self._log_density, X)
-
-    def score_samples(self, X):
-        """Log-density of each row, in nats.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        log_density : ndarray of shape (n_samples,), float64
-        """
-        check_is_fitted(self)
-        return self._of_chunks(self._log_density, self._check_rows(X))
+            scores = self._log_density(X)
 
     def score_features(self, X):
         """What each feature adds to the log-density of its row, in nats; the rows sum to ``score_samples``.
@@ -170,7 +156,7 @@ class NeighborsDensity(TableDensity):
         contributions : ndarray of shape (n_samples, n_features), float64
         """
         check_is_fitted(self)
-        return self._of_chunks(self._split_log_density, self._check_rows(X))
+        return self._of_chunks(self._split, self._check_rows(X))
 
     def _closeness(self, X, rng):
         """Minus the mean distance to the nearest of the rows of each draw that the row is not in."""
@@ -226,10 +212,13 @@ class NeighborsDensity(TableDensity):
         chunks = gen_batches(len(X), max(1, 2**22 // (self._k_ * X.shape[1])))
         return np.concatenate([scores(self._squares(self._scaled(X[rows]))) for rows in chunks])
 
-    def _log_density(self, squares):
+    def _log_density(self, X):
+        return self._of_chunks(self._sum, X)
+
+    def _sum(self, squares):
         return self._level() - squares.shape[2] / 2 * np.log(squares.sum(axis=2)).mean(axis=1)
 
-    def _split_log_density(self, squares):
+    def _split(self, squares):
         d, usual = squares.shape[2], self._usual_.sum()
         excess = squares.sum(axis=2) / usual - 1  # (n, k)
         near = np.abs(excess) < 1e-8

@@ -70,10 +70,8 @@ class _TablePool(TableDensity):
         pool.scores = [score for score, *_ in pool.members_]
         return pool
 
-    def score_samples(self, X):
-        """Mean log p-value, in nats, less that of a row of mean contributions, as the log-densities of ``fit`` rank."""
-        check_is_fitted(self)
-        return self._pool_.score_samples(self._check_rows(X))
+    def _log_density(self, X):
+        return self._pool_.score_samples(X)
 
     def score_features(self, X):
         check_is_fitted(self)
