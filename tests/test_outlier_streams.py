@@ -98,6 +98,9 @@ def test_partial_fit_is_there_if_the_estimators_have_it():
     assert not hasattr(DensityOutlierDetector(KernelDensity()), "partial_fit")
     assert hasattr(DensityOutlierDetector(MADEDensity()), "partial_fit")
     assert not hasattr(DensityOutlierDetector(MADEDensity(), background=KernelDensity()), "partial_fit")
+    with pytest.raises(AttributeError, match="has no attribute 'partial_fit'") as caught:
+        DensityOutlierDetector().partial_fit(X)
+    assert "The default pool has no partial_fit. MADEDensity has one" in str(caught.value.__cause__)
     mixed = [("made", MADEDensity()), ("kernel", POOL[1][1])]
     assert hasattr(DensityOutlierDetector(mixed), "partial_fit")
     thawed = DensityOutlierDetector(FrozenEstimator(KernelDensity().fit(X)), method="ratio")

@@ -36,7 +36,8 @@ default="auto"
         What is made of the likelihood: ``"log_likelihood"``, log p(x); ``"ratio"``, less that of a background;
         ``"complexity"``, plus a code length; ``"typicality"``, minus its distance from the mean; ``"regret"``, minus
         what x gains by a VAE's posterior of its own; ``"fisher"``, the sum of the conditionals' log p-values;
-        ``"statistics"``, the log rank of complexity plus that of a mixture over all that the density tells.
+        ``"statistics"``, the log rank of complexity plus that of a mixture over all that the density tells and, of
+        images, how rough they are and how much likelier turned.
         ``"auto"`` is the last for an estimator with an ``image_shape``, else the first. The user guide on anomalies
         says where each comes from, what it costs and where it fails.
     contamination : "auto" or float in (0, 0.5], default="auto"

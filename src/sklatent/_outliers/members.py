@@ -22,11 +22,18 @@ def named(estimator):
 
 
 def goes_on(detector):
-    """Whether all that is not frozen has ``partial_fit``, clones of it as backgrounds too."""
+    """Whether all that is not frozen has ``partial_fit``, clones as backgrounds too; else an error says what has."""
     densities = [member for _, member in named(detector.estimator)]
     clones = [thawed(density) for density in densities] if detector.method == "ratio" else []
     densities += clones if detector.background is None else [detector.background]
-    return all(isinstance(density, FrozenEstimator) or hasattr(density, "partial_fit") for density in densities)
+    for density in densities:
+        if not isinstance(density, FrozenEstimator) and not hasattr(density, "partial_fit"):
+            kind = "The default pool" if detector.estimator is None else type(density).__name__
+            raise AttributeError(
+                f"{kind} has no partial_fit. MADEDensity has one, for tables, VAETransformer, PixelCNNDensity and "
+                "PixelRNNDensity; or call recalibrate as rows come, and fit from time to time."
+            )
+    return True
 
 
 class _Members(Estimator):
