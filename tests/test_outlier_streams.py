@@ -247,3 +247,10 @@ def test_a_density_that_was_interrupted_makes_no_detector():
     assert not isinstance(caught.value, Interrupted)
     with pytest.raises(NotFittedError):
         detector.p_values(X)
+
+
+def test_answers_do_not_hide_that_a_score_is_not_what_it_was():
+    detector = DensityOutlierDetector(Stream(), random_state=0).fit(rows(1000)).partial_fit(rows(20, seed=1))
+    detector.recalibrate(rows(1000)[detector.rows_to_label(3)], [1, 1, 1])
+    detector.watch(rows(50, seed=2))
+    assert detector._watched_[0] is None

@@ -125,7 +125,7 @@ class Fitting(_BaseComposition, Estimator):
             score = members.train("fit", rows.X).score(apart=True)
             scores.append(score if reference is None else score.fit(reference.shuffled(rng, one_each=units.given).X))
         apart = [fold.take(fold.sizes <= most).shuffled(rng, one_each=True) for _, fold in folds]
-        self._score_ = _Folded(scores, tail=self.tail is not None).fit(apart)
+        self._score_, self._trained_since_ = _Folded(scores, tail=self.tail is not None).fit(apart), False
         return self._rank(*self._score_.ranks(), apart=True, by_folds=True)
 
     @property
@@ -160,7 +160,7 @@ class Fitting(_BaseComposition, Estimator):
         if learns:
             reference, units = units.halves() if apart else (units, units)
             score.fit(reference.X)
-        self._score_, scores = score, score.score_samples(units.X)
+        self._score_, self._trained_since_, scores = score, False, score.score_samples(units.X)
         order = np.argsort(scores, kind="stable")
         return self._rank(scores[order], units.keys[order], units.rows[order], apart=apart)
 
@@ -169,7 +169,7 @@ class Fitting(_BaseComposition, Estimator):
         self.calibration_scores_, self.calibration_indices_, self._keys_ = scores, rows, keys
         self.calibrated_, self._by_folds_ = apart, by_folds
         self._n_different_ = len(np.unique(keys)) if apart else None
-        self._tail_, self._trained_since_ = None, False
+        self._tail_ = None
         if apart and self.tail is not None:
             self._tail_ = self._score_ if by_folds else _ParetoTail().fit(scores)
         self.offset_ = threshold(scores, self._level, self._n_different_, self._tail_)
