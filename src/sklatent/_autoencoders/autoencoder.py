@@ -6,8 +6,10 @@ from sklearn.utils._param_validation import StrOptions
 
 from .._bridge.base import DensityMethods
 from .._bridge.docs import fill_doc
+from .._bridge.holes import learn_holes
 from .._bridge.rows import is_whole, learn_affine, scaled
-from .._nn.autoencoders import Autoencoder
+from .._nn.autoencoders import Autoencoder, of_seen
+from .._nn.gaussians import Gaussians
 from .._nn.scaling import Affine
 from .base import CoderTransformer
 from .starts import pca_start
@@ -100,12 +102,12 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
             ``-((X - inverse_transform(transform(X))) ** 2).sum(axis=1)``; higher is more normal.
         """
 
-        def minus_error(module, x):
+        def minus_error(module, x, seen):
             rebuilt = module.decode(module.encode(x))
             farthest = torch.finfo(rebuilt.dtype).max ** 0.5 / 1e4  # the sum of squares must stay finite
-            return -(x.to(rebuilt.dtype) - rebuilt).clamp(-farthest, farthest).square().sum(1)
+            return -of_seen((x.to(rebuilt.dtype) - rebuilt).clamp(-farthest, farthest).square(), seen).sum(1)
 
-        return self._apply(minus_error, X).astype(np.float64)
+        return self._apply_to_seen(minus_error, X).astype(np.float64)
 
     def _spec(self):
         return {**super()._spec(), "loss": self.loss}
@@ -113,12 +115,15 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
     def _build(self, spec):
         encoder, decoder, shape, corruption = self._build_coder(spec)
         scaling = Affine(spec["n_features"], clips=spec["clips"])
-        return Autoencoder(scaling, encoder, decoder, shape, spec["n_components"], corruption, spec["loss"])
+        holes = Gaussians(spec["n_features"], **spec["holes"])
+        return Autoencoder(scaling, encoder, decoder, shape, spec["n_components"], corruption, spec["loss"], holes)
 
     def _learn(self, X):
         onto = "unit" if self.loss == "binary_cross_entropy" else "standard"
         shared = self.image_shape_ is not None
-        return {"clips": shared and is_whole(X)}, learn_affine(X, "scaling", onto=onto, shared=shared)
+        buffers = learn_affine(X, "scaling", onto=onto, shared=shared)
+        decided, gaussians = learn_holes(X, buffers["scaling.shift"], buffers["scaling.scale"])
+        return decided | {"clips": shared and is_whole(X)}, buffers | gaussians
 
     def _linear_model(self, X):
         return pca_start(scaled(X, self._module.scaling), self._n_features_out)

@@ -9,7 +9,9 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._bridge.base import check_widths
+from .._bridge import training
+from .._bridge.base import check_widths, fresh_seed
+from .._bridge.holes import filled, has_holes
 from .._bridge.rows import detached
 from .._bridge.unsupervised import UnsupervisedEstimator
 from .._nn import builders
@@ -18,11 +20,13 @@ from .._nn.linear import LinearPlus
 
 CODE_REACH = 6.0  # of a standardised code, beyond which the decoder's net sees no farther
 MAX_COMPONENTS = 32  # of n_components=None
+N_PROPOSALS = 64  # codes of a VAE by which what is missing is filled in
 
 
 class CoderTransformer(UnsupervisedEstimator):
     """What the encoder-decoder transformers share."""
 
+    _takes_holes = True
     _parameter_constraints = {
         **UnsupervisedEstimator._parameter_constraints,
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
@@ -38,6 +42,7 @@ class CoderTransformer(UnsupervisedEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            NaN marks what is missing; the encoder sees its mean given the rest of the row.
 
         Returns
         -------
@@ -67,6 +72,45 @@ class CoderTransformer(UnsupervisedEstimator):
         dtype = next(self._module.parameters()).dtype
         return self._apply_checked(lambda module, z: module.decode(z.to(dtype)), Z)
 
+    def complete(self, X, random_state=None):
+        """Fill in what is missing, given what is there.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN marks what is missing; rows without a NaN come back as they are.
+        random_state : int, RandomState instance or None, default=None
+            None fills in expected values. Else they are drawn: for multiple imputation call it with several seeds.
+
+        Returns
+        -------
+        X_complete : ndarray of shape (n_samples, n_features)
+            Given values are untouched, to the bit.
+
+        References
+        ----------
+        D. B. Rubin, "Multiple imputation for nonresponse in surveys", 1987.
+        """
+        check_is_fitted(self)
+        X = self._check_rows(X)
+        if not has_holes(X):
+            return X.copy()
+        seen = ~np.isnan(X)
+        rows, completed = ~seen.all(axis=1), X.copy()
+        if random_state is None:
+            noise = self._noise(N_PROPOSALS)
+            function = lambda module, x, seen: module.expected(x, seen, noise.to(x.device))  # noqa: E731
+            completed[rows] = self._apply_checked(function, filled(self.net_, X[rows]), seen[rows])
+        else:
+            seed = fresh_seed(random_state)
+            completed[rows], _ = training.complete(self.net_, X[rows], ~seen[rows], N_PROPOSALS, seed)
+        return completed
+
+    def _noise(self, n_draws):
+        """Standard normal noise that all rows share; the first draws are the same whatever their number."""
+        noise = np.random.RandomState(self._spec_["seed"]).standard_normal((n_draws, self._n_features_out))
+        return torch.from_numpy(noise.astype(np.float32))
+
     def encoder_module(self, corruption=None):
         """The encoder in torch, to go on with: a copy, without the decoder, of what is fitted.
 
@@ -84,7 +128,7 @@ class CoderTransformer(UnsupervisedEstimator):
         drawn = callable(self._spec_["architecture"])  # a user's builder may draw constants, which must come back
         module = self._built() if drawn else self._build(self._spec_)
         module.load_state_dict(self._module.state_dict())
-        module.decoder, module.corruption = None, corruption
+        module.decoder, module.holes, module.corruption = None, None, corruption
         return module
 
     @property

@@ -12,8 +12,8 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.model_selection import KFold
 
-from .._nn.autoencoders import STARTED_FLOOR
 from .._nn.likelihoods import unbounded
+from .._nn.vae import STARTED_FLOOR
 
 ENCODER_SCALE = 0.3  # of the net's share of a code; one, and no scale, were as good on tables and worse on images
 SHARES = (0.03, 0.1, 0.3, 1.0)  # of the residual variance that all features have in common; 1 is probabilistic PCA

@@ -3,7 +3,6 @@
 from numbers import Integral, Real
 
 import numpy as np
-import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -11,11 +10,13 @@ from sklearn.utils.validation import check_is_fitted
 from .._bridge.base import SampleMethods
 from .._bridge.callbacks import LinearWarmUp
 from .._bridge.docs import fill_doc
+from .._bridge.holes import filled, learn_holes
 from .._bridge.rows import check_whole, is_whole, learn_affine, learn_levels, scaled
 from .._bridge.state import warn
-from .._nn.autoencoders import VAE
+from .._nn.gaussians import Gaussians
 from .._nn.likelihoods import LEVEL_LIKELIHOODS, Gaussian, GreyBernoulli
 from .._nn.scaling import Reals, Shares, make_levels
+from .._nn.vae import VAE
 from .base import CoderTransformer
 from .starts import ppca_start
 
@@ -159,7 +160,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
         """
         check_is_fitted(self)
         noise = self._noise(self.n_draws)
-        return self._apply(lambda m, x: m.log_prob(x, noise.to(x.device)), X).astype(np.float64)
+        return self._apply_to_seen(lambda m, x, seen: m.log_prob(x, noise.to(x.device), seen), X).astype(np.float64)
 
     def sample(self, n_samples=1, random_state=None, means=False):
         """Draw rows from the model.
@@ -232,11 +233,6 @@ class VAETransformer(SampleMethods, CoderTransformer):
         """
         return self._apply(lambda module, x: module.statistics(x), X).astype(np.float64)
 
-    def _noise(self, n_draws):
-        """Standard normal noise that all rows share; the first draws are the same whatever their number."""
-        noise = np.random.RandomState(self._spec_["seed"]).standard_normal((n_draws, self._n_features_out))
-        return torch.from_numpy(noise.astype(np.float32))
-
     def _check_rows(self, X, *, reset=False):
         X = super()._check_rows(X, reset=reset)
         if not reset and self._spec_.get("whole"):
@@ -253,7 +249,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
         options = {name: spec[name] for name in OPTIONS}
         return VAE(
             scaling, encoder, decoder, shape, likelihood, spec["n_components"], levels=levels, corruption=corruption,
-            **options,
+            holes=Gaussians(spec["n_features"], **spec["holes"]), **options,
         )  # fmt: skip
 
     @staticmethod
@@ -270,10 +266,12 @@ class VAETransformer(SampleMethods, CoderTransformer):
         shared = self.image_shape_ is not None
         onto = "unit" if self.likelihood == "bernoulli" else "standard"
         buffers = learn_affine(X, "scaling", onto=onto, shared=shared)
+        of_holes, gaussians = learn_holes(X, buffers["scaling.shift"], buffers["scaling.scale"])
+        buffers |= gaussians
         if self.likelihood not in LEVEL_LIKELIHOODS:
-            return {"clips": shared and is_whole(X)}, buffers
+            return of_holes | {"clips": shared and is_whole(X)}, buffers
         decided, of_levels = learn_levels(X, self.n_levels, shared=shared)
-        return decided, buffers | of_levels
+        return of_holes | decided, buffers | of_levels
 
     def _linear_model(self, X):
         return ppca_start(scaled(X, self._module.scaling), self._n_features_out, self.variance_floor)
@@ -286,7 +284,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
         return [LinearWarmUp("kl_weight", n_epochs, self.n_iter_)] if n_epochs else []
 
     def _after_training(self, X):
-        some = X[:: max(1, len(X) // ROWS_FOR_ACTIVE_UNITS)]
+        some = filled(self.net_, X[:: max(1, len(X) // ROWS_FOR_ACTIVE_UNITS)])
         codes = self._apply_checked(lambda module, x: module.encode(x), some) / self.code_scale_
         self.n_active_units_ = int((codes.var(axis=0) > ACTIVE).sum())
         n_components = self._n_features_out

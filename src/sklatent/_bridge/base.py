@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -16,6 +17,7 @@ from . import training
 from .callbacks import copied
 from .checkpoints import Checkpoint, check_folder, identity
 from .devices import resolve_device, seeded
+from .holes import check_columns, filled, has_holes
 from .loading import Aside, check_saved
 from .rows import check_image_shape, detached, tell_of_rounding
 from .state import Estimator, Interrupted, warn
@@ -53,6 +55,7 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
     """Base of all that hold a fitted skorch net, ``net_``, but no tensor in their pickled state; all have codes."""
 
     _parts = ()  # of the module, by pattern, that have learning rates of their own
+    _takes_holes = False  # whether rows may have NaN, for what is missing
 
     _parameter_constraints = {
         "image_shape": ["array-like", None],
@@ -146,8 +149,10 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
             check_folder(self.checkpoint)
 
     def _check_rows(self, X, *, reset=False):
-        given, X = X, validate_data(self, detached(X), dtype=DTYPES, order=None, reset=reset)
+        finite = "allow-nan" if self._takes_holes else True
+        given, X = X, validate_data(self, detached(X), dtype=DTYPES, order=None, reset=reset, ensure_all_finite=finite)
         if reset:
+            check_columns(X, getattr(self, "feature_names_in_", None))
             self.image_shape_ = check_image_shape(self.image_shape, X.shape[1])
             tell_of_rounding(X, given, getattr(self, "feature_names_in_", None))
         return X if reset else self._fine(X)
@@ -171,6 +176,7 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.input_tags.allow_nan = self._takes_holes
         return tags
 
     # -- rows through the net ------------------------------------------------------------------------------
@@ -180,13 +186,31 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         return self.net_.module_
 
     def _apply(self, function, X):
-        """``function(module, batch)`` for all rows of X, in numpy."""
+        """``function(module, batch)`` for all rows of X, their holes filled, in numpy."""
         check_is_fitted(self)
-        return self._apply_checked(function, self._check_rows(X))
+        return self._apply_checked(function, filled(self.net_, self._check_rows(X)))
 
-    def _apply_checked(self, function, X):
+    def _apply_checked(self, function, X, *beside):
         width = max(X.shape[1], self.n_features_in_)  # codes become rows
-        return training.apply(self.net_, lambda batch: function(self._module, batch), X, width)
+        return training.apply(self.net_, partial(function, self._module), X, *beside, n_features=width)
+
+    def _apply_to_seen(self, function, X):
+        """``function(module, batch, seen)``; ``seen`` is None for rows of which nothing is missing.
+
+        These go by themselves: what a row gives does not depend on whether others have holes.
+        """
+        check_is_fitted(self)
+        X = self._check_rows(X)
+        if not has_holes(X):
+            return self._apply_checked(lambda module, x: function(module, x, None), X)
+        seen = ~np.isnan(X)
+        rows = ~seen.all(axis=1)
+        of_rows = self._apply_checked(function, filled(self.net_, X[rows]), seen[rows])
+        found = np.empty((len(X), *of_rows.shape[1:]), of_rows.dtype)
+        found[rows] = of_rows
+        if not rows.all():
+            found[~rows] = self._apply_checked(lambda module, x: function(module, x, None), X[~rows])
+        return found
 
     # -- state: constructor parameters, numpy arrays and plain Python, never a tensor ---------------------------
 

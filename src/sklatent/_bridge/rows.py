@@ -57,9 +57,9 @@ def tell_of_rounding(X, given, names=None):
     dtype = np.dtype(np.float16) if getattr(given, "dtype", None) == np.float16 else X.dtype
     if dtype.kind != "f" or dtype.itemsize > 4:
         return
-    some = X[:: math.ceil(len(X) / ROWS_FOR_ROUNDING)].astype(np.float64)
-    step = np.spacing(np.abs(some).max(axis=0).astype(dtype)).astype(np.float64)
-    spread = np.ptp(some, axis=0)
+    low, high = _range(X[:: math.ceil(len(X) / ROWS_FOR_ROUNDING)])
+    step = np.spacing(np.maximum(np.abs(low), np.abs(high)).astype(dtype)).astype(np.float64)
+    spread = high - low
     coarse = np.flatnonzero((spread > 0) & (spread < FEWEST_STEPS * step))
     if len(coarse):
         told = ", ".join(repr(names[i]) if names is not None else str(i) for i in coarse[:5])
@@ -77,13 +77,14 @@ def _chunks(X):
 
 
 def _range(X):
-    """Smallest and largest value of each feature, float64."""
-    lows, highs = zip(*((chunk.min(axis=0), chunk.max(axis=0)) for chunk in _chunks(X)), strict=True)
-    return np.min(lows, axis=0).astype(np.float64), np.max(highs, axis=0).astype(np.float64)
+    """Smallest and largest value of each feature, float64; what is missing is left out."""
+    ends = ((np.fmin.reduce(chunk, axis=0), np.fmax.reduce(chunk, axis=0)) for chunk in _chunks(X))
+    lows, highs = zip(*ends, strict=True)
+    return np.fmin.reduce(lows, axis=0).astype(np.float64), np.fmax.reduce(highs, axis=0).astype(np.float64)
 
 
 def _moments(X):
-    """Mean and variance of each feature, float64."""
+    """Mean and variance of each feature, float64; what is missing is left out."""
     scaler = StandardScaler()
     for chunk in _chunks(X):
         scaler.partial_fit(chunk)
@@ -132,14 +133,14 @@ def scaled(X, affine):
 
 
 def is_whole(X):
-    """Whether all values are whole numbers; NaN counts as none."""
-    return X.dtype.kind in "iub" or all(np.array_equal(chunk, np.rint(chunk)) for chunk in _chunks(X))
+    """Whether all values are whole numbers, but for what is missing."""
+    return X.dtype.kind in "iub" or all(np.array_equal(chunk, np.rint(chunk), equal_nan=True) for chunk in _chunks(X))
 
 
 def check_whole(X, name):
     """Raise if X holds anything but whole numbers, which are all that the estimator ``name`` was fitted on."""
     if not is_whole(X):
-        other = X[np.rint(X) != X]
+        other = X[(np.rint(X) != X) & ~np.isnan(X)]
         raise ValueError(
             f"This {name} was fitted on whole numbers, but X holds others, such as {float(other[0])!r}. "
             "Round X, or fit on real values."

@@ -43,15 +43,15 @@ class RowNet(NeuralNet):
         return [("epoch_timer", EpochTimer())]
 
     def infer(self, x, target=None):
-        x = self._to_device(x)
-        inputs = (x,) if target is None else (x, target.to(self.device))
+        inputs = self._inputs(x, target)
         if self.precision == "float32":
             return self.module_(*inputs)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             return self.module_(*inputs)
 
-    def _to_device(self, x):
-        return x.to(self.device) if self.device.type != "mps" else x.float().to(self.device)
+    def _inputs(self, x, target=None):
+        x = x.to(self.device) if self.device.type != "mps" else x.float().to(self.device)
+        return (x,) if target is None else (x, target.to(self.device))
 
     def train_step_single(self, batch, **fit_params):
         step = self._step(batch, training=True)
@@ -88,7 +88,7 @@ class RowNet(NeuralNet):
         module = self.module_.eval()
         loss = getattr(module, "held_out_loss", module)
         with torch.no_grad():
-            parts = [loss(self._to_device(x)) for x, _ in Batches(rows, 512)]
+            parts = [loss(*self._inputs(*batch)) for batch in Batches(rows, 512)]
         losses = torch.cat(parts).cpu().double().numpy()
         return np.where(np.isfinite(losses), losses, np.inf)
 
@@ -264,8 +264,8 @@ def inference_rows(n_features, device):
     return int(2 ** np.clip(round(math.log2(budget / n_features)), 4, 8 if device.type == "cpu" else 12))
 
 
-def apply(net, function, X, n_features=None):
-    """``function`` of the rows of X, batch by batch, as a numpy array.
+def apply(net, function, X, *beside, n_features=None):
+    """``function`` of the rows of X, and of the arrays beside it, batch by batch, as a numpy array.
 
     Every batch is padded to the same shape, so that a row's result does not depend, not even in the last bit, on
     how many rows come with it. ``n_features`` is the width of the rows that memory is for; None is that of X.
@@ -276,12 +276,17 @@ def apply(net, function, X, n_features=None):
     net.module_.eval()
     with torch.inference_mode():
         for start in range(0, len(X), n_rows):
-            rows = np.array(X[start : start + n_rows])
-            batch = torch.from_numpy(np.concatenate([rows, np.repeat(rows[-1:], n_rows - len(rows), axis=0)]))
+            batches = [_padded(array[start : start + n_rows], n_rows) for array in (X, *beside)]
             if device.type == "mps":
-                batch = batch.float()
-            parts.append(function(batch.to(device))[: len(rows)].cpu().numpy())
+                batches[0] = batches[0].float()
+            found = function(*(batch.to(device) for batch in batches))
+            parts.append(found[: len(X) - start].cpu().numpy())
     return np.concatenate(parts)
+
+
+def _padded(rows, n_rows):
+    rows = np.array(rows)
+    return torch.from_numpy(np.concatenate([rows, np.repeat(rows[-1:], n_rows - len(rows), axis=0)]))
 
 
 def _rows_to_draw(n_features):

@@ -16,7 +16,8 @@ from .base import TorchEstimator, fill, fresh_seed
 from .batches import Rows
 from .callbacks import Looks, StopAfter
 from .checkpoints import cleared_at_the_end
-from .rows import check_image_shape
+from .holes import filled, has_holes, with_draws
+from .rows import check_image_shape, drawn
 from .state import all_or_nothing, warn
 
 EPOCHS = (10, 200)  # fewest and most, of max_iter=None where no linear model is there to start at
@@ -24,6 +25,7 @@ APART, MOST_APART, FEWEST_TO_KEEP_APART = 0.2, 1000, 10  # rows kept apart to sa
 FEW_ROWS = 2000  # up to which all are trained on in the end
 STEPS_OF_FEW, STEPS_OF_MANY, STEPS_TO_WARM, FEWEST_EPOCHS = 2000, 4000, 100, 3
 STILL_FALLING = 0.01  # of the held-out loss, in the last tenth of the steps
+MOST_DRAWN = 20_000  # rows with holes that a linear model is learned from
 FEWEST_ROWS = 50  # of a batch of partial_fit that may say what rows are like: their range, what is kept beside the net
 
 
@@ -72,9 +74,9 @@ class UnsupervisedEstimator(TorchEstimator):
         return self
 
     def _fit_epochs(self, X, apart, seed, *, keep):
-        rows = Rows(X, np.setdiff1d(np.arange(len(X)), apart))
+        rows = self._rows(X, np.setdiff1d(np.arange(len(X)), apart))
         n_epochs = self.max_iter or training.epochs(self._n_steps, len(rows), self.batch_size, *EPOCHS)
-        held_out = Rows(X, apart) if len(apart) else None
+        held_out = self._rows(X, apart) if len(apart) else None
         phase = self._phase(rows, held_out=held_out, n_epochs=n_epochs, callbacks=self._callbacks(n_epochs))
         n_before = self.n_iter_
         pressed = self._train(phase, seed, keep=keep)
@@ -103,9 +105,10 @@ class UnsupervisedEstimator(TorchEstimator):
                 f"(n_samples < {FEWEST_TO_KEEP_APART}), so it stays that model. Pass max_iter to train all the same."
             )
         n_steps = STEPS_OF_FEW if few else STEPS_OF_MANY
-        looks, pressed, history = Looks(Rows(X, apart)), None, []
+        looks, pressed, history = None, None, []
         if len(apart):
-            pressed = self._train(self._steps(Rows(X, rest), n_steps, looks), seed, keep=True)
+            looks = Looks(self._rows(X, apart))
+            pressed = self._train(self._steps(self._rows(X, rest), n_steps, looks), seed, keep=True)
             gains = looks.gains()
             self.baseline_loss_, self.held_out_loss_ = float(looks.start_.mean()), float(looks.best_.mean())
             self._tell(looks, gains)
@@ -115,7 +118,7 @@ class UnsupervisedEstimator(TorchEstimator):
             return pressed
         self._prepare(X, seed, True)
         if len(apart) and gains:
-            pressed = self._train(self._steps(Rows(X), n_steps, StopAfter(looks.best_step_)), seed, keep=True)
+            pressed = self._train(self._steps(self._rows(X), n_steps, StopAfter(looks.best_step_)), seed, keep=True)
         self.history_ = history or self.history_
         self.n_iter_ = len(self.history_)
         return pressed
@@ -166,7 +169,7 @@ class UnsupervisedEstimator(TorchEstimator):
             else:
                 seed = (seed + self.n_iter_) % 2**31  # not the same shuffle in every call
             self._prepare(X, seed, first)
-            self._train(self._phase(Rows(X), n_epochs=1, scheduled=False, checkpoint=None), seed, keep=False)
+            self._train(self._phase(self._rows(X), n_epochs=1, scheduled=False, checkpoint=None), seed, keep=False)
             if first or len(X) >= FEWEST_ROWS:  # else less telling than what came before
                 self._after_training(X)
         return self
@@ -179,7 +182,7 @@ class UnsupervisedEstimator(TorchEstimator):
             self._asked_ = spec
             self._start_net(spec | decided | {"seed": seed}, seed, buffers)
             if self._spec_.get("started"):
-                fill(self._module, self._linear_model(X))
+                fill(self._module, self._linear_model(self._drawn(X)))
             return
         changed = sorted(key for key in spec if spec[key] != self._asked_[key])
         if check_image_shape(self.image_shape, self.n_features_in_) != self.image_shape_:
@@ -189,6 +192,15 @@ class UnsupervisedEstimator(TorchEstimator):
                 f"Training cannot go on with the fitted net: {', '.join(changed)} changed since. Set "
                 "warm_start=False and call fit to start anew."
             )
+
+    def _rows(self, X, index=None):
+        """Rows to train on, some of X; where any have holes these are filled, and what is seen goes beside them."""
+        some = X if index is None else X[index]
+        return Rows(filled(self.net_, some), targets=~np.isnan(some)) if has_holes(some) else Rows(X, index)
+
+    def _drawn(self, X):
+        """Rows that a linear model can be learned from: holes are drawn, as means would leave too little variance."""
+        return with_draws(self.net_, drawn(X, MOST_DRAWN), 1, 0) if has_holes(X) else X
 
     def _may_start(self):
         """Whether the parameters allow for a linear model to start at."""

@@ -1,0 +1,137 @@
+"""What is learned of rows with holes before any training: Gaussians that say what is missing.
+
+Of several candidates, from one Gaussian to a mixture, the first is taken that fills in values hidden from it as well as
+the best does, within one standard error.
+"""
+
+import numpy as np
+import torch
+from sklearn import config_context
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+
+from .._nn.gaussians import Gaussians
+from .devices import generator
+from .rows import drawn
+from .training import apply, inference_rows
+
+MOST_ROWS, MOST_RANK = 2000, 32
+MOST_NUMBERS, MOST_OF_MIXTURE = 2**23, 2**21  # rows times rank times features of one step of EM
+MOST_FEATURES = 512  # of EM; of more, what is missing counts as the mean while the Gaussian is learned
+FLOOR = 1e-3  # of a variance, in scaled units
+STEPS, STEPS_OF_MIXTURE = 30, 15  # of EM, at most
+SHARES, SIZES = (0.0, 0.1, 0.3), (3, 6)  # the diagonal's share of one Gaussian's covariance; components of a mixture
+HIDDEN = 0.2  # of what is there, to choose by
+
+
+def has_holes(X):
+    """Whether any value of X is missing."""
+    return X.dtype.kind == "f" and bool(np.isnan(X).any())
+
+
+def check_columns(X, names=None):
+    """Raise if a feature is missing in every row."""
+    empty = np.flatnonzero(np.isnan(X).all(axis=0)) if has_holes(X) else ()
+    if len(empty):
+        told = ", ".join(repr(names[i]) if names is not None else str(i) for i in empty[:5])
+        raise ValueError(
+            f"Feature {told}{', ...' if len(empty) > 5 else ''} of X is NaN in every row: there is nothing to learn it "
+            "from. Leave it out."
+        )
+
+
+def filled(net, X):
+    """X, what is missing replaced by its mean given the rest of its row; X itself where nothing is missing."""
+    if not has_holes(X):
+        return X
+    seen, module = ~np.isnan(X), net.module_
+    rows, completed = ~seen.all(axis=1), X.copy()
+    completed[rows] = apply(net, lambda x, seen: module.holes.fill(x, seen, module.scaling), X[rows], seen[rows])
+    return completed
+
+
+def with_draws(net, X, n_draws, seed):
+    """``n_draws`` copies of X, one after the other, in which what is missing is drawn given the rest of its row."""
+    seen, module, device = ~np.isnan(X), net.module_, torch.device(net.device)
+    random, size, parts = generator(seed, device), inference_rows(X.shape[1], device), []
+    with torch.inference_mode():
+        for start in range(0, len(X), size):
+            x, there = (torch.from_numpy(np.array(each[start : start + size])).to(device) for each in (X, seen))
+            noise = module.holes.noise(n_draws, len(x), random)
+            parts.append(module.holes.fill(x, there, module.scaling, noise).cpu().numpy())
+    return np.concatenate(parts, axis=1).reshape(-1, X.shape[1])
+
+
+def learn_holes(X, shift, scale):
+    """Of rows of X, scaled: what to make ``Gaussians`` of, and its buffers."""
+    n_features = X.shape[1]
+    rank = min(n_features - 1, MOST_RANK)
+    most = min(MOST_ROWS, MOST_NUMBERS // max(1, rank * n_features))
+    U = torch.from_numpy((drawn(X, most) - shift) / scale).double()
+    seen = ~U.isnan()
+    U = torch.where(seen, U, 0)
+    gaussians = _one(U, seen, rank)
+    if not seen.all():
+        share, size = _chosen(U, seen, rank)
+        gaussians = _mixture(gaussians, U, seen, size) if size > 1 else _shrunk(gaussians, share)
+    decided = {"n_components": len(gaussians.mean), "rank": rank}
+    return {"holes": decided}, {f"holes.{name}": value.numpy() for name, value in gaussians.state_dict().items()}
+
+
+def _one(U, seen, rank):
+    """One Gaussian: PCA of the rows, then EM if some of it is missing."""
+    n, d = U.shape
+    mean = (seen * U).sum(0) / seen.sum(0).clamp(min=1)
+    filled = torch.where(seen, U, mean).numpy()
+    values, vectors = np.zeros(rank), np.zeros((rank, d))
+    if rank and n > 1:
+        with config_context(array_api_dispatch=False):
+            pca = PCA(min(rank, n, d), random_state=0).fit(filled)
+        values[: pca.n_components_], vectors[: pca.n_components_] = pca.explained_variance_, pca.components_
+    variance = filled.var(axis=0)
+    rest = max((variance.sum() - values.sum()) / (d - rank), FLOOR)
+    factor = vectors.T * np.sqrt(np.maximum(values - rest, 0))
+    one = Gaussians(d, 1, rank)
+    one.mean.copy_(mean)
+    one.factor.copy_(torch.from_numpy(factor))
+    one.variance.copy_(torch.from_numpy(np.maximum(variance - np.square(factor).sum(axis=1), FLOOR)))
+    return one if seen.all() or d > MOST_FEATURES else one.em(U, seen, FLOOR, STEPS)
+
+
+def _shrunk(one, share):
+    """The Gaussian with its covariance a share of the way to its diagonal."""
+    factor, variance = one.factor, one.variance + share * one.factor.square().sum(2)
+    shrunk = Gaussians(*factor.shape[1::-1], factor.shape[2])
+    shrunk.load_state_dict({**one.state_dict(), "factor": (1 - share) ** 0.5 * factor, "variance": variance})
+    return shrunk
+
+
+def _mixture(one, U, seen, size):
+    """A mixture by EM, from clusters of the rows as one Gaussian fills them."""
+    filled, d = one.expected(U, seen), U.shape[1]
+    covariance = one.factor[0] @ one.factor[0].T + one.variance[0].diag()
+    with config_context(array_api_dispatch=False):
+        labels = torch.from_numpy(KMeans(size, n_init=1, random_state=0).fit_predict(filled.numpy()))
+    groups = [filled[labels == k] for k in range(size)]
+    means = torch.stack([rows.mean(0) for rows in groups])
+    scatters = [(rows - rows.mean(0)).T @ (rows - rows.mean(0)) + d * covariance for rows in groups]
+    covariances = torch.stack([scatter / (len(rows) + d) for scatter, rows in zip(scatters, groups, strict=True)])
+    mixture = Gaussians(d, size, one.factor.shape[2])
+    mixture.set(torch.tensor([len(rows) for rows in groups]).double(), means, covariances, FLOOR)
+    return mixture.em(U, seen, FLOOR, STEPS_OF_MIXTURE)
+
+
+def _chosen(U, seen, rank):
+    """The share and the size that tell what is hidden from them."""
+    hidden = seen & torch.from_numpy(np.random.RandomState(0).random_sample(tuple(U.shape)) < HIDDEN)
+    seen = seen & ~hidden
+    one = _one(U, seen, rank)
+    candidates = {(share, 1): _shrunk(one, share) for share in SHARES}
+    if U.numel() * rank <= MOST_OF_MIXTURE and len(U) >= 4 * max(SIZES):
+        candidates |= {(0.0, size): _mixture(one, U, seen, size) for size in SIZES}
+    squares = {key: (each.expected(U, seen) - U).square()[hidden] for key, each in candidates.items()}
+    best = min(squares.values(), key=lambda each: each.mean())
+    for key, each in squares.items():
+        behind = each - best
+        if behind.mean() <= behind.std() / max(1, len(behind)) ** 0.5 or not len(behind):
+            return key
