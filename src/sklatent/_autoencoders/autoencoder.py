@@ -6,7 +6,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from .._bridge.base import DensityMethods
 from .._bridge.docs import fill_doc
-from .._bridge.holes import learn_holes
+from .._bridge.holes import described, learn_holes
 from .._bridge.rows import is_whole, learn_affine, scaled
 from .._nn.autoencoders import Autoencoder, of_seen
 from .._nn.gaussians import Gaussians
@@ -122,7 +122,7 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
         onto = "unit" if self.loss == "binary_cross_entropy" else "standard"
         shared = self.image_shape_ is not None
         buffers = learn_affine(X, "scaling", onto=onto, shared=shared)
-        decided, gaussians = learn_holes(X, buffers["scaling.shift"], buffers["scaling.scale"])
+        decided, gaussians = described(learn_holes(X, buffers["scaling.shift"], buffers["scaling.scale"]))
         return decided | {"clips": shared and is_whole(X)}, buffers | gaussians
 
     def _linear_model(self, X):

@@ -3,6 +3,7 @@
 from numbers import Integral, Real
 
 import numpy as np
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -10,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._bridge.base import SampleMethods
 from .._bridge.callbacks import LinearWarmUp
 from .._bridge.docs import fill_doc
-from .._bridge.holes import filled, learn_holes
+from .._bridge.holes import described, filled, learn_holes
 from .._bridge.rows import check_whole, is_whole, learn_affine, learn_levels, scaled
 from .._bridge.state import warn
 from .._nn.gaussians import Gaussians
@@ -233,6 +234,11 @@ class VAETransformer(SampleMethods, CoderTransformer):
         """
         return self._apply(lambda module, x: module.statistics(x), X).astype(np.float64)
 
+    def _noise(self, n_draws):
+        """Standard normal noise that all rows share; the first draws are the same whatever their number."""
+        noise = np.random.RandomState(self._spec_["seed"]).standard_normal((n_draws, self._n_features_out))
+        return torch.from_numpy(noise.astype(np.float32))
+
     def _check_rows(self, X, *, reset=False):
         X = super()._check_rows(X, reset=reset)
         if not reset and self._spec_.get("whole"):
@@ -266,7 +272,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
         shared = self.image_shape_ is not None
         onto = "unit" if self.likelihood == "bernoulli" else "standard"
         buffers = learn_affine(X, "scaling", onto=onto, shared=shared)
-        of_holes, gaussians = learn_holes(X, buffers["scaling.shift"], buffers["scaling.scale"])
+        of_holes, gaussians = described(learn_holes(X, buffers["scaling.shift"], buffers["scaling.scale"]))
         buffers |= gaussians
         if self.likelihood not in LEVEL_LIKELIHOODS:
             return of_holes | {"clips": shared and is_whole(X)}, buffers

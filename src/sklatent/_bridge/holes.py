@@ -63,7 +63,7 @@ def with_draws(net, X, n_draws, seed):
 
 
 def learn_holes(X, shift, scale):
-    """Of rows of X, scaled: what to make ``Gaussians`` of, and its buffers."""
+    """The Gaussians of rows of X, scaled."""
     n_features = X.shape[1]
     rank = min(n_features - 1, MOST_RANK)
     most = min(MOST_ROWS, MOST_NUMBERS // max(1, rank * n_features))
@@ -74,8 +74,14 @@ def learn_holes(X, shift, scale):
     if not seen.all():
         share, size = _chosen(U, seen, rank)
         gaussians = _mixture(gaussians, U, seen, size) if size > 1 else _shrunk(gaussians, share)
-    decided = {"n_components": len(gaussians.mean), "rank": rank}
-    return {"holes": decided}, {f"holes.{name}": value.numpy() for name, value in gaussians.state_dict().items()}
+    return gaussians
+
+
+def described(gaussians):
+    """What to make ``Gaussians`` of, and its buffers, as ``_learn`` gives them."""
+    n_components, _, rank = gaussians.factor.shape
+    buffers = {f"holes.{name}": value.numpy() for name, value in gaussians.state_dict().items()}
+    return {"holes": {"n_components": n_components, "rank": rank}}, buffers
 
 
 def _one(U, seen, rank):

@@ -104,16 +104,6 @@ class Autoencoder(Coder):
     def decode(self, z):  # (n, k) -> (n, d) in the units of x
         return self.scaling.inverse(self.likelihood.mean(self._params(self._unscaled(z))))
 
-    def expected(self, x, seen, noise=None):  # (n, d) filled, (n, d) bool -> (n, d)
-        """What is not seen as it is rebuilt; the rest as it is."""
-        return torch.where(seen, x, self.decode(self.encode(x)).to(x.dtype))
-
-    @torch.no_grad()
-    def complete(self, x, given, n_proposals, generator=None):  # (n, d), (n, d) bool -> (n, d), (n,)
-        """Draw what is not given, as the Gaussians have it; the second result is as the VAE's."""
-        filled = self.holes.fill(x, given, self.scaling, self.holes.noise(1, len(x), generator))[0]
-        return filled, filled.new_full((len(x),), torch.inf)
-
 
 def of_seen(terms, seen):  # (..., n, d)
     """Zero for what is missing."""

@@ -95,20 +95,16 @@ class VAE(Coder):
         estimates the ELBO without bias. Of rows with holes x is what is seen.
         """
         u = self._scaled(x)
-        noise, total = noise.to(u.dtype), torch.tensor(-torch.inf, device=u.device)
-        for _, log_weight in self._weighted(x, u, noise.unsqueeze(1), seen):
-            total = torch.logaddexp(total, log_weight.logsumexp(0))
-        return self._with_linear(u, total - math.log(len(noise)), seen)
-
-    def _weighted(self, x, u, noise, seen=None):  # noise (S, n or 1, k)
-        """Draws from q, some at a time, (s, n, k), and log p(x, z) / q(z|x) of each, (s, n)."""
         mean, spread, log_variance = self._proposal(u, seen)
-        target, n_numbers = self._target(x, u), u.shape[1] * max(1, self.likelihood.n_params // 8)  # decoded of a row
-        for draws in noise.split(min(64, max(1, CHUNK // n_numbers))):
-            z = mean + spread(draws)
+        noise, target, total = noise.to(u.dtype), self._target(x, u), torch.tensor(-torch.inf, device=u.device)
+        n_numbers = u.shape[1] * max(1, self.likelihood.n_params // 8)  # of a row, decoded
+        for draws in noise.unsqueeze(1).split(min(64, max(1, CHUNK // n_numbers))):
+            z = mean + spread(draws)  # (s, n, k)
             # the normalisers of p(z) and q(z|x) cancel, but for the standard deviations
             prior_to_posterior = 0.5 * exact_sum(draws.square() + log_variance - z.square())
-            yield z, self._log_likelihood(target, z, seen) + prior_to_posterior
+            log_weight = self._log_likelihood(target, z, seen) + prior_to_posterior  # (s, n)
+            total = torch.logaddexp(total, log_weight.logsumexp(0))
+        return self._with_linear(u, total - math.log(len(noise)), seen)
 
     def _proposal(self, u, seen):
         """Mean of q (n, k), what makes noise deviations from it, the logarithms of variances that q has the volume of.
@@ -147,37 +143,6 @@ class VAE(Coder):
         else:
             linear = self._linear_tells(u, seen).log_p - self._log_unit(seen)
         return torch.logaddexp(bound + math.log1p(-LINEAR_SHARE), linear + math.log(LINEAR_SHARE))
-
-    def expected(self, x, seen, noise):  # (n, d) filled, (n, d) bool, (S, k) -> (n, d)
-        """The mean of what is not seen given the rest, by draws from q and their weights; the rest as it is.
-
-        References
-        ----------
-        P.-A. Mattei, J. Frellsen, "MIWAE: deep generative modelling and imputation of incomplete data sets", 2019.
-        """
-        u = self._scaled(x)
-        total, mean = torch.tensor(-torch.inf, device=u.device), 0.0
-        for z, log_weight in self._weighted(x, u, noise.to(u.dtype).unsqueeze(1), seen):
-            before, total = total, torch.logaddexp(total, log_weight.logsumexp(0))
-            weight = (log_weight - total).exp().unsqueeze(2)
-            mean = mean * (before - total).exp().unsqueeze(-1) + (weight * self._mean(z)).sum(0)
-        return torch.where(seen, x, mean.to(x.dtype))
-
-    @torch.no_grad()
-    def complete(self, x, given, n_proposals, generator=None):  # (n, d), (n, d) bool -> (n, d), (n,)
-        """Draw what is not given: of ``n_proposals`` draws from q one, in proportion to its weight, then p(x|z).
-
-        The second result is how many of them had a say, 1 / sum of squared weights.
-        """
-        filled = self.holes.fill(x, given, self.scaling)
-        u = self._scaled(filled)
-        noise = torch.randn(n_proposals, len(x), self.n_latent, generator=generator, device=u.device, dtype=u.dtype)
-        parts = [torch.cat(part) for part in zip(*self._weighted(filled, u, noise, given), strict=True)]
-        z, weight = parts[0], parts[1].softmax(0).T  # (S, n, k), (n, S)
-        kept = torch.multinomial(weight, 1, generator=generator).squeeze(1)
-        params = self._params(z[kept, torch.arange(len(x), device=u.device)])
-        drawn = self.values.values(self.likelihood.draw(params, generator, self._limits()), generator)
-        return torch.where(given, x, drawn.to(x.dtype)), 1 / weight.square().sum(1)
 
     def regret(self, x, noise, n_steps, learning_rate):  # (n, d), (S, k) -> (n,) nats, never negative
         r"""What the evidence lower bound of a row gains when its own mean and log variance of q are refined.
