@@ -59,7 +59,7 @@ def started_core(U, order, n_copies):
     """A core at the mixture of three components of U, in float64."""
     core = StartedMADE(U.shape[1], (8,), 3, n_copies, order=order).double()
     chosen = {"n_components": 3, "covariance_type": "full", "reg_covar": 1e-3, "towards": "diagonal", "share": 0.0}
-    buffers = mixture_start(U, chosen, core.order, n_copies, 1e-3)
+    buffers = mixture_start(started_at(U, **chosen), core.order, n_copies, 1e-3)
     fill(core, {name.removeprefix("core."): value for name, value in buffers.items()})
     return core
 

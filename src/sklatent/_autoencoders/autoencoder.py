@@ -51,12 +51,17 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
     rows, plus nets whose last layers start at zero; ``fit`` warns where they bring nothing. Warped rows, and others'
     builders, start plain.
 
+    NaN marks what is missing, in ``fit`` and in new rows. A mixture of Gaussians fitted by EM fills it in, by its mean
+    given the rest of the row, for the encoder to see; only what is observed counts in the loss and the score.
+
     The encoder sees rows clipped to the range of ``fit``, so that a value outside it moves the code no farther;
     ``score_samples`` compares with the row as it is. Codes are float32.
 
     References
     ----------
     G. E. Hinton, R. R. Salakhutdinov, "Reducing the dimensionality of data with neural networks", 2006.
+
+    Z. Ghahramani, M. I. Jordan, "Supervised learning from incomplete data via an EM approach", 1994.
 
     P. Vincent, H. Larochelle, Y. Bengio, P.-A. Manzagol, "Extracting and composing robust features with denoising
     autoencoders", 2008.

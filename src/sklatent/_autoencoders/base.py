@@ -73,8 +73,8 @@ class CoderTransformer(UnsupervisedEstimator):
     def complete(self, X, random_state=None):
         """Fill in what is missing, given what is there.
 
-        By the mixture of Gaussians that EM fits to the rows of ``fit``, and by which the encoder's rows are filled: what
-        a net trained on some thousand rows says of missing values was behind it on nearly every table.
+        By the mixture of Gaussians that EM fits to the rows of ``fit``, and that fills the rows which the encoder sees:
+        what a net that was trained on a thousand rows says of missing values was behind it on nearly every table.
 
         Parameters
         ----------

@@ -90,6 +90,10 @@ class VAETransformer(SampleMethods, CoderTransformer):
     = 3.9 nats: what a net has learned of the noise can be far too sure of rows farther out (a defensive mixture,
     Hesterberg 1995).
 
+    NaN marks what is missing, in ``fit`` and in new rows. A mixture of Gaussians fitted by EM fills it in, by its mean
+    given the rest of the row, for the encoder to see; only what is observed counts in the bound, which there too is
+    exact at the linear start: a bound on the log-density of the observed features (compare MIWAE).
+
     ``transform`` gives the posterior mean, never a draw. Of such a net each latent unit comes times ``code_scale_``,
     how far it moves the scaled row at the start, so that distances between codes are about those between rows. The
     prior's own units, of variance one each, cost PCA's codes of digits 18 points at ten labels.
@@ -106,6 +110,10 @@ class VAETransformer(SampleMethods, CoderTransformer):
     Y. Burda, R. Grosse, R. Salakhutdinov, "Importance weighted autoencoders", 2016.
 
     D. P. Kingma et al., "Improved variational inference with inverse autoregressive flow", 2016 (free bits).
+
+    Z. Ghahramani, M. I. Jordan, "Supervised learning from incomplete data via an EM approach", 1994.
+
+    P.-A. Mattei, J. Frellsen, "MIWAE: deep generative modelling and imputation of incomplete data sets", 2019.
 
     T. Hesterberg, "Weighted average importance sampling and defensive mixture distributions", 1995.
 
@@ -152,6 +160,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            NaN marks what is missing; the score is then that of what is there.
 
         Returns
         -------

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._bridge import training
 from .._bridge.base import SampleMethods, fresh_seed
 from .._bridge.callbacks import WeightAverage
+from .._bridge.holes import filled
 from .._bridge.rows import check_whole, detached, learn_levels
 from .._bridge.state import warn
 from .._bridge.unsupervised import UnsupervisedEstimator
@@ -47,7 +48,7 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         log_likelihood : ndarray of shape (n_samples,), float64
             Log-probabilities if ``fit`` saw whole numbers, else log-densities in the units of X.
         """
-        return self._apply(lambda module, x: module.log_prob(x), X).astype(np.float64)
+        return self._apply_to_seen(lambda module, x, seen: module.log_prob(x, seen), X).astype(np.float64)
 
     def score_features(self, X):
         """Log-likelihood map: what each feature, given those before it, adds to the score of its row, in nats.
@@ -61,7 +62,7 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         log_likelihood : ndarray of shape (n_samples, n_features), float64
             The rows sum to ``score_samples``; ``reshape(-1, *image_shape_)`` folds them to maps.
         """
-        return self._apply(lambda module, x: module.log_prob_map(x), X).astype(np.float64)
+        return self._apply_to_seen(lambda module, x, seen: module.log_prob_map(x, seen), X).astype(np.float64)
 
     def score_statistics(self, X):
         """Where the likelihood is low: ``score_features``, of an image summed over the cells of a grid.
@@ -79,8 +80,11 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         """
         if getattr(self, "image_shape_", None) is None:
             return self.score_features(X)
-        cells = self._apply(lambda module, x: cell_sums(module.log_prob_map(x), self.image_shape_), X)
-        return cells.astype(np.float64)
+
+        def cells(module, x, seen):
+            return cell_sums(module.log_prob_map(x, seen), self.image_shape_)
+
+        return self._apply_to_seen(cells, X).astype(np.float64)
 
     def complete(self, X, random_state=None, n_proposals=64):
         """Draw what is missing, given what is there.
@@ -136,10 +140,8 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         check_is_fitted(self)
         layer = self._chosen_layer()
         shift, scale = self._feature_scalers_[layer]
-        return ((self._features(self._check_rows(X), layer) - shift) / scale).astype(np.float32)
-
-    def _features(self, X, layer):
-        return self._apply_checked(lambda module, x: module.features(x, layer).float(), X)
+        Z = self._apply_to_seen(lambda module, x, seen: module.features(x, layer, seen).float(), X)
+        return ((Z - shift) / scale).astype(np.float32)
 
     def _chosen_layer(self):
         n_layers = len(self._feature_scalers_)
@@ -160,9 +162,9 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
 
     def _after_training(self, X):
         """The mean and standard deviation of each layer's features, over some of the rows."""
-        some, self._feature_scalers_ = X[:: 1 + len(X) // ROWS_FOR_SCALE], []
+        some, self._feature_scalers_ = filled(self.net_, X[:: 1 + len(X) // ROWS_FOR_SCALE]), []
         for layer in range(self._module.core.n_layers):
-            Z = self._features(some, layer).astype(np.float64)
+            Z = self._apply_checked(lambda module, x: module.features(x, layer).float(), some).astype(np.float64)  # noqa: B023
             scale = Z.std(axis=0)
             scale[scale < 1e-6 * scale.max(initial=1e-6)] = 1.0  # a unit at rest
             self._feature_scalers_.append([Z.mean(axis=0), scale])

@@ -3,19 +3,26 @@
 import math
 from numbers import Integral, Real
 
+import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._bridge.base import check_widths
+from .._bridge.batches import Rows
 from .._bridge.docs import fill_doc
+from .._bridge.holes import described, has_holes, learn_holes, of_mixture, with_draws, with_scaled_draws
 from .._bridge.rows import MAX_LEVELS, drawn, learn_affine, learn_levels, n_whole_levels, scaled
+from .._bridge.unsupervised import FEW_ROWS
 from .._nn.autoregressive import AutoregressiveModel
+from .._nn.gaussians import Gaussians
 from .._nn.likelihoods import LEVEL_LIKELIHOODS, AnchoredMixture, Bernoulli, GaussianMixture
 from .._nn.made import MADE, MixtureOfOrders, StartedMADE, columns_of_levels
+from .._nn.marginal import MarginalModel
 from .._nn.scaling import Reals, make_levels
 from .base import AutoregressiveDensity
-from .starts import MOST_ROWS, chosen_mixture, mixture_start
+from .starts import MOST_ROWS, chosen_mixture, mixture_start, started_at
 
 MAX_WEIGHTS = 2 * 10**8  # of the output layer
+N_DRAWS = 5  # of each row with holes, where rows are few
 N_MIXTURES = 5  # of a conditional at least, for the net to work with
 
 
@@ -47,8 +54,8 @@ class MADEDensity(AutoregressiveDensity):
         theirs.
     input_dropout : float or None, default=None
         Mean share of a row's features that is hidden from the net in training; it is told which. Guards against
-        overfitting. None is 0.2 with ``"gaussian_mixture"`` (0.1 with several masks), where it helped on most tables,
-        else 0.
+        overfitting. None is 0.2 with ``"gaussian_mixture"`` (0.1 with several masks), where it helped on most tables, and
+        where rows of ``fit`` have NaN; else 0.
     {density}
     {training}
 
@@ -70,6 +77,12 @@ class MADEDensity(AutoregressiveDensity):
     that starts at zero. The size of the mixture, up to 12 components, and its shrinkage are those under which rows held
     out are most likely. A fiftieth of each conditional stays a wide normal.
 
+    NaN marks what is missing, in ``fit`` and in new rows; what is observed is what is trained on and scored. Where it
+    starts at a mixture of Gaussians, that draws what is missing, and the score is an importance-weighted estimate of
+    the marginal, by 50 draws that all rows share: exact where nothing is observed after what is missing, and where the
+    net has brought nothing. Else missing inputs are hidden from the net, and the score is what it has learned to say
+    without them: on rows of five two-valued features within 0.1 nats of the exact marginal, on average.
+
     All that ``image_shape`` does here is to let the features share one scale, as pixels do; the net knows of no
     neighbours.
 
@@ -84,6 +97,8 @@ class MADEDensity(AutoregressiveDensity):
 
     B. J. Frey, "Graphical models for machine learning and digital communication", 1998 (FVBN).
 
+    Z. Ghahramani, M. I. Jordan, "Supervised learning from incomplete data via an EM approach", 1994.
+
     B. Uria, I. Murray, H. Larochelle, "RNADE: The real-valued neural autoregressive density-estimator", 2013
     (mixtures of Gaussians as conditionals).
 
@@ -97,6 +112,7 @@ class MADEDensity(AutoregressiveDensity):
     ('gaussian_mixture', (178,), (3, 13))
     """
 
+    _takes_holes = True
     _n_steps = 1500  # of max_iter=None where no linear model is there to start at
     _parameter_constraints = {
         **AutoregressiveDensity._parameter_constraints,
@@ -141,12 +157,14 @@ class MADEDensity(AutoregressiveDensity):
         if likelihood == "auto":
             few = n_whole is not None and n_whole <= MAX_LEVELS
             likelihood = "bernoulli" if n_whole in (1, 2) else "categorical" if few else "gaussian_mixture"
-        decided = {"likelihood": likelihood}
+        decided = {"likelihood": likelihood, "holes": has_holes(X)}
         if likelihood == "gaussian_mixture":
             buffers = learn_affine(X, "levels", shared=shared)
-            U = (drawn(X, MOST_ROWS) - buffers["levels.shift"]) / buffers["levels.scale"]
-            started = self._may_start() and chosen_mixture(U)
-            return decided | {"n_levels": None, "started": started}, buffers
+            if not self._may_start():
+                return decided | {"n_levels": None, "started": False}, buffers
+            started, holes = self._learn_start(X, buffers["levels.shift"], buffers["levels.scale"])
+            of_holes, gaussians = described(holes)
+            return decided | of_holes | {"n_levels": None, "started": started}, buffers | gaussians
         if likelihood != "bernoulli":
             of_levels, buffers = learn_levels(X, self.n_levels, shared=shared)
             return decided | of_levels, buffers
@@ -158,6 +176,33 @@ class MADEDensity(AutoregressiveDensity):
         _, buffers = learn_levels(X, 2, shared=shared)
         buffers["levels.upper"] = buffers["levels.lower"] + 1  # two levels, also where fit saw one
         return decided | {"n_levels": 2, "whole": True, "ragged": False}, buffers
+
+    def _rows(self, X, index=None):
+        """What is missing is drawn, of few rows several times: a mean would look like a value."""
+        some = X if index is None else X[index]
+        if not (self._spec_["started"] and has_holes(some)):
+            return super()._rows(X, index)
+        n_draws = N_DRAWS if len(some) <= FEW_ROWS else 1
+        drawn = with_draws(self.net_, some, n_draws, self._spec_["seed"])
+        return Rows(drawn, targets=np.tile(~np.isnan(some), (n_draws, 1)))
+
+    def _check_rows(self, X, *, reset=False):
+        X = super()._check_rows(X, reset=reset)
+        if not reset and has_holes(X) and not (self._spec_["started"] or self._module.core.tells_hidden):
+            raise ValueError(
+                "X has NaN, but this MADEDensity has never seen a row with something missing. Fit it on rows with NaN, "
+                "or with input_dropout=0.2, which hides some of each row from the net and tells it so."
+            )
+        return X
+
+    @staticmethod
+    def _learn_start(X, shift, scale):
+        """The mixture to start at, and Gaussians to draw holes of X from until it is fitted to all rows."""
+        U = (drawn(X, MOST_ROWS) - shift) / scale
+        if has_holes(X):
+            U = with_scaled_draws(learn_holes(X, shift, scale), U)
+        started = chosen_mixture(U)
+        return started, of_mixture(*started_at(U, **started))
 
     def _build(self, spec):
         name, n_features, n_levels = spec["likelihood"], spec["n_features"], spec["n_levels"]
@@ -173,18 +218,22 @@ class MADEDensity(AutoregressiveDensity):
         self._check_size(spec, likelihood.n_params)
         dropout = spec["input_dropout"]
         if dropout is None:
-            dropout = 0.2 if spec["started"] else 0.1 if name == "gaussian_mixture" else 0.0
-        options = {name: spec[name] for name in ("order", "n_masks", "seed")} | {"input_dropout": dropout}
+            dropout = 0.2 if spec["started"] or spec["holes"] else 0.1 if name == "gaussian_mixture" else 0.0
+        options = {name: spec[name] for name in ("order", "n_masks", "seed")}
+        options |= {"input_dropout": dropout, "tells_hidden": spec["holes"] is True}
         if spec["started"]:
             core = StartedMADE(n_features, spec["widths"], n_components, n_copies, **options)
         else:
             core = MADE(n_features, spec["widths"], likelihood.n_params, n_levels=n_levels, **options)
+        if spec["started"]:
+            return MarginalModel(values, core, likelihood, Gaussians(n_features, **spec["holes"]), spec["seed"])
         return (AutoregressiveModel if spec["n_masks"] == 1 else MixtureOfOrders)(values, core, likelihood)
 
     def _linear_model(self, X):
         core = self._module.core
-        U, floor = scaled(X, self._module.levels), self._module.likelihood.reg_covar
-        return mixture_start(U, self._spec_["started"], core.order, core.n_copies, floor)
+        mixture = started_at(scaled(X, self._module.levels), **self._spec_["started"])
+        _, of_holes = described(of_mixture(*mixture))
+        return of_holes | mixture_start(mixture, core.order, core.n_copies, self._module.likelihood.reg_covar)
 
     @staticmethod
     def _check_size(spec, n_params):

@@ -110,13 +110,13 @@ def chain(mean, covariance, order):
     return A, mean - A @ mean, variance
 
 
-def mixture_start(U, chosen, order, n_copies, floor):
-    """Buffers and weights of a ``StartedMADE`` whose density is the chosen mixture of the scaled rows U.
+def mixture_start(mixture, order, n_copies, floor):
+    """Buffers and weights of a ``StartedMADE`` whose density is the mixture.
 
     The copies of a component lie a little apart; ``floor`` is what the likelihood adds to each variance.
     """
-    weights, means, covariances = started_at(U, **chosen)
-    mean, covariance = moments(weights, means, covariances)
+    weights, means, covariances = mixture
+    mean, covariance = moments(*mixture)
     normals = zip([*means, mean], [*covariances, covariance], strict=True)
     chains = zip(*(chain(*normal, order) for normal in normals), strict=True)
     A, b, variance = (np.stack(parts, axis=1) for parts in chains)  # (d, K + 1, ...), the last for the anchor

@@ -46,7 +46,7 @@ def filled(net, X):
         return X
     seen, module = ~np.isnan(X), net.module_
     rows, completed = ~seen.all(axis=1), X.copy()
-    completed[rows] = apply(net, lambda x, seen: module.holes.fill(x, seen, module.scaling), X[rows], seen[rows])
+    completed[rows] = apply(net, module.filled, X[rows], seen[rows])
     return completed
 
 
@@ -58,7 +58,7 @@ def with_draws(net, X, n_draws, seed):
         for start in range(0, len(X), size):
             x, there = (torch.from_numpy(np.array(each[start : start + size])).to(device) for each in (X, seen))
             noise = module.holes.noise(n_draws, len(x), random)
-            parts.append(module.holes.fill(x, there, module.scaling, noise).cpu().numpy())
+            parts.append(module.filled(x, there, noise).cpu().numpy())
     return np.concatenate(parts, axis=1).reshape(-1, X.shape[1])
 
 
@@ -75,6 +75,19 @@ def learn_holes(X, shift, scale):
         share, size = _chosen(U, seen, rank)
         gaussians = _mixture(gaussians, U, seen, size) if size > 1 else _shrunk(gaussians, share)
     return gaussians
+
+
+def of_mixture(weights, means, covariances):
+    """The Gaussians of a mixture, of arrays (K,), (K, d), (K, d, d)."""
+    n_components, n_features = means.shape
+    gaussians = Gaussians(n_features, n_components, min(n_features - 1, MOST_RANK))
+    return gaussians.set(*map(torch.from_numpy, (weights, means, covariances)), FLOOR / 10)
+
+
+def with_scaled_draws(gaussians, U):
+    """Scaled rows, (n, d), what is missing drawn given the rest."""
+    u, seen = torch.from_numpy(U).double(), torch.from_numpy(~np.isnan(U))
+    return gaussians.draw(u, seen, gaussians.noise(1, len(U), generator(0, u.device)))[0].numpy()
 
 
 def described(gaussians):

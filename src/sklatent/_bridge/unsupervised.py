@@ -76,7 +76,7 @@ class UnsupervisedEstimator(TorchEstimator):
     def _fit_epochs(self, X, apart, seed, *, keep):
         rows = self._rows(X, np.setdiff1d(np.arange(len(X)), apart))
         n_epochs = self.max_iter or training.epochs(self._n_steps, len(rows), self.batch_size, *EPOCHS)
-        held_out = self._rows(X, apart) if len(apart) else None
+        held_out = self._held_out(X, apart) if len(apart) else None
         phase = self._phase(rows, held_out=held_out, n_epochs=n_epochs, callbacks=self._callbacks(n_epochs))
         n_before = self.n_iter_
         pressed = self._train(phase, seed, keep=keep)
@@ -107,7 +107,7 @@ class UnsupervisedEstimator(TorchEstimator):
         n_steps = STEPS_OF_FEW if few else STEPS_OF_MANY
         looks, pressed, history = None, None, []
         if len(apart):
-            looks = Looks(self._rows(X, apart))
+            looks = Looks(self._held_out(X, apart))
             pressed = self._train(self._steps(self._rows(X, rest), n_steps, looks), seed, keep=True)
             gains = looks.gains()
             self.baseline_loss_, self.held_out_loss_ = float(looks.start_.mean()), float(looks.best_.mean())
@@ -194,7 +194,11 @@ class UnsupervisedEstimator(TorchEstimator):
             )
 
     def _rows(self, X, index=None):
-        """Rows to train on, some of X; where any have holes these are filled, and what is seen goes beside them."""
+        """Rows to train on, some of X."""
+        return self._held_out(X, index)
+
+    def _held_out(self, X, index=None):
+        """Some rows of X; where any have holes these are filled, and what is seen goes beside them."""
         some = X if index is None else X[index]
         return Rows(filled(self.net_, some), targets=~np.isnan(some)) if has_holes(some) else Rows(X, index)
 

@@ -30,6 +30,10 @@ class Coder(nn.Module):
     def _scaled(self, x):  # (n, d) raw -> (n, d) in the network's dtype; centred first, then cast
         return self.scaling.scaled(x).to(next(self.encoder.parameters()).dtype)
 
+    def filled(self, x, seen, noise=None):  # (n, d) raw -> (n, d), or by noise (draws, n, d)
+        """Rows with what is missing replaced by its mean given the rest, or by draws."""
+        return self.holes.fill(x, seen, self.scaling, noise)
+
     def inside(self, x):  # (n, d) raw -> (n, *input_shape): what the encoder sees when nothing is corrupted
         return self._inside(self._scaled(x))
 

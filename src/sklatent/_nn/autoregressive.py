@@ -41,20 +41,29 @@ class AutoregressiveModel(nn.Module):
         super().__init__()
         self.levels, self.core, self.likelihood = levels, core, likelihood
 
-    def log_prob_map(self, x):  # (n, d) raw -> (n, d)
-        """What each feature adds to the log-density of its row, in nats."""
+    def log_prob_map(self, x, seen=None):  # (n, d) raw -> (n, d)
+        """What each feature adds to the log-density of its row, in nats.
+
+        Of rows with holes, filled with anything, what is ``seen`` (n, d) counts, given what is seen before it as far as
+        the core has learned to do without the rest.
+        """
         levels, beyond = self.levels(x)
-        log_p = self.likelihood.log_prob(self.core(levels), levels, beyond, self.levels.limits())
-        return log_p - self.levels.log_width()
+        params = self.core(levels) if seen is None else self.core(levels, seen=seen)
+        log_p = self.likelihood.log_prob(params, levels, beyond, self.levels.limits()) - self.levels.log_width()
+        return log_p if seen is None else log_p.where(seen, 0)
 
-    def log_prob(self, x):  # (n, d) raw -> (n,)
-        return exact_sum(self.log_prob_map(x))
+    def filled(self, x, seen):  # (n, d) raw -> (n, d)
+        """Rows with a legal value where nothing is seen."""
+        return torch.where(seen, x, self.levels.centre(torch.zeros_like(x)).to(x.dtype))
 
-    def forward(self, x):
+    def log_prob(self, x, seen=None):  # (n, d) raw -> (n,)
+        return exact_sum(self.log_prob_map(x, seen))
+
+    def forward(self, x, seen=None):
         """The loss of each row: its negative log-density in nats."""
-        return -self.log_prob_map(x).sum(1)
+        return -self.log_prob_map(x, seen).sum(1)
 
-    def features(self, x, layer):  # (n, d) raw -> (n, F)
+    def features(self, x, layer, seen=None):  # (n, d) raw -> (n, F)
         """The hidden activations of one of the core's layers, pooled: what a linear probe of a density sees.
 
         Parameters
@@ -69,7 +78,8 @@ class AutoregressiveModel(nn.Module):
         2020.
         """
         levels, _ = self.levels(x)
-        return self.core.features(levels, range(self.core.n_layers)[layer])
+        options = {} if seen is None else {"seen": seen}
+        return self.core.features(levels, range(self.core.n_layers)[layer], **options)
 
     @torch.no_grad()
     def fill(self, levels, given, generator=None):

@@ -78,7 +78,8 @@ class Gaussians(nn.Module):
     def noise(self, n_draws, n_rows, generator=None):
         """What ``draw`` takes; of 1 row, it is the same for all."""
         size = (n_draws, n_rows, 1 + self.factor.shape[2] + self.factor.shape[1])
-        return torch.randn(size, generator=generator, dtype=self.dtype, device=self.mean.device)
+        device = self.mean.device if generator is None else generator.device
+        return torch.randn(size, generator=generator, dtype=self.dtype, device=device).to(self.mean.device)
 
     def draw(self, u, seen, noise):  # -> (draws, n, d)
         """The rows, what is missing replaced by draws given the rest: a component, its code, its own noise."""

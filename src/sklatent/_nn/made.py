@@ -99,6 +99,8 @@ class MADE(nn.Module):
     input_dropout : float in [0, 1)
         Mean share of the inputs hidden from the network in training; the share of a row is drawn uniformly around
         it. The network is told which are hidden: it learns p(x_i | some of what comes before).
+    tells_hidden : bool
+        Whether it can be told so where nothing is hidden on purpose, as of rows with holes.
     seed : int
         Of the orders and masks, which are no part of the saved weights.
 
@@ -110,13 +112,14 @@ class MADE(nn.Module):
 
     def __init__(
         self, n_features, hidden_layer_sizes, n_params, *, n_levels=None, order="natural", n_masks=1, direct=True,
-        input_dropout=0.0, seed=0,
+        input_dropout=0.0, tells_hidden=False, seed=0,
     ):  # fmt: skip
         super().__init__()
         self.n_params, self.input_dropout, self.n_layers = n_params, input_dropout, len(hidden_layer_sizes)
+        self.tells_hidden = tells_hidden or input_dropout > 0
         table = None if n_levels is None else _level_table(n_levels)
         self.register_buffer("table", table, persistent=False)
-        self.n_columns = n_columns = columns_of_levels(n_levels) + (input_dropout > 0)
+        self.n_columns = n_columns = columns_of_levels(n_levels) + self.tells_hidden
         generator = torch.Generator().manual_seed(seed)
         positions = _positions(n_features, order, n_masks, generator)
         self.orders = positions.argsort(1).tolist()
@@ -138,7 +141,7 @@ class MADE(nn.Module):
             seen = values.to(self.out.weight.dtype).clamp(-FAR, FAR).unsqueeze(-1)
         else:
             seen = self.table[values]
-        return torch.cat([seen, torch.ones_like(seen[..., :1])], -1) if self.input_dropout else seen
+        return torch.cat([seen, torch.ones_like(seen[..., :1])], -1) if self.tells_hidden else seen
 
     def _hide(self, seen):  # (n, d, e) -> (n, d, e)
         """Zero some features: the share of a row is uniform, with mean ``input_dropout``, and as wide as it can be."""
@@ -146,19 +149,20 @@ class MADE(nn.Module):
         share = self.input_dropout + reach * (2 * torch.rand_like(seen[:, :1, :1]) - 1)
         return seen * (torch.rand_like(seen[..., :1]) >= share)
 
-    def forward(self, values, which=0):  # (n, d) -> (n, d, P)
-        seen = self._look(values)
+    def forward(self, values, which=0, seen=None):  # (n, d) -> (n, d, P); seen (n, d) says what may be looked at
+        look = self._look(values)
         if self.training and self.input_dropout:
-            seen = self._hide(seen)
-        x = seen.flatten(1)
+            look = self._hide(look)
+        x = (look if seen is None else look * seen.unsqueeze(2)).flatten(1)
         params = self.out(self._hidden(x, which, self.n_layers), which)
         if self.direct is not None:
             params = params + self.direct(x, which)
         return params.unflatten(1, (-1, self.n_params))
 
-    def features(self, values, layer):  # (n, d) -> (n, units of the layer)
-        """The units of hidden layer number ``layer``, averaged over the mask sets; no input is hidden."""
-        x = self._look(values).flatten(1)
+    def features(self, values, layer, seen=None):  # (n, d) -> (n, units of the layer)
+        """The units of hidden layer number ``layer``, averaged over the mask sets."""
+        look = self._look(values)
+        x = (look if seen is None else look * seen.unsqueeze(2)).flatten(1)
         return sum(self._hidden(x, which, layer + 1) for which in range(len(self.orders))) / len(self.orders)
 
     def _hidden(self, x, which, n_layers):
@@ -212,8 +216,8 @@ class _OneOrder:
     def __init__(self, core, which):
         self.core, self.which, self.order = core, which, core.orders[which]
 
-    def __call__(self, values):
-        return self.core(values, self.which)
+    def __call__(self, values, seen=None):
+        return self.core(values, self.which, seen)
 
     def steps(self, n):
         return self.core.steps(n, self.which)
@@ -236,22 +240,25 @@ class MixtureOfOrders(AutoregressiveModel):
     def _member(self, which):
         return AutoregressiveModel(self.levels, _OneOrder(self.core, which), self.likelihood)
 
-    def log_prob_map(self, x):  # (n, d) raw -> (n, d)
+    def log_prob_map(self, x, seen=None):  # (n, d) raw -> (n, d)
         """What each feature adds to the log-density of its row, in nats.
 
         The mean of the members' maps, weighted by how likely each member is given the row, r_k; what is then left
         of log p(x), minus the divergence of r from 1/K (between -log K and 0), is spread evenly over the features.
         """
-        maps = torch.stack([member.log_prob_map(x) for member in self._members()])  # (K, n, d)
+        maps = torch.stack([member.log_prob_map(x, seen) for member in self._members()])  # (K, n, d)
         log_share = maps.sum(2).log_softmax(0)
         share = log_share.exp()
         divergence = (share * log_share).sum(0) + math.log(len(maps))
-        return (share.unsqueeze(2) * maps).sum(0) - divergence.unsqueeze(1) / maps.shape[2]
+        mean = (share.unsqueeze(2) * maps).sum(0)
+        if seen is None:
+            return mean - divergence.unsqueeze(1) / maps.shape[2]
+        return mean - seen * (divergence / seen.sum(1).clamp(min=1)).unsqueeze(1)
 
-    def forward(self, x):
+    def forward(self, x, seen=None):
         if not self.training:
-            return super().forward(x)
-        return self._member(int(torch.randint(len(self.core.orders), ())))(x)
+            return super().forward(x, seen)
+        return self._member(int(torch.randint(len(self.core.orders), ())))(x, seen)
 
     @torch.no_grad()
     def fill(self, levels, given, generator=None):
