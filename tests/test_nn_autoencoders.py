@@ -11,7 +11,7 @@ from torch import nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 from torch.testing import assert_close
 
-from sklatent._nn.autoencoders import VAE, Autoencoder, _kl
+from sklatent._nn.autoencoders import Autoencoder
 from sklatent._nn.builders import conv, mlp
 from sklatent._nn.corruption import make_corruption
 from sklatent._nn.likelihoods import (
@@ -24,6 +24,7 @@ from sklatent._nn.likelihoods import (
 )
 from sklatent._nn.linear import LinearPlus
 from sklatent._nn.scaling import Levels, Reals, Shares
+from sklatent._nn.vae import VAE, _kl
 
 
 @pytest.fixture(autouse=True)

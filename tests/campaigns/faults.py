@@ -31,12 +31,12 @@ EQUIVALENT = {  # name of a fault: why it changes nothing that a test could or s
     ),
     "_nn/pixelrnn.py __init__: height + width - 1 -> (height + width) in self.steps = [(max(0, d - width + 1), "
     "min(height - 1, d)) for d in range(height + width - 1)]  # rows, incl.": "one more diagonal, of no pixels",
-    "_nn/autoencoders.py forward: kl.mean(0) >= self.free_bits -> kl.mean(0) > self.free_bits": "both pay the same",
+    "_nn/vae.py forward: kl.mean(0) >= self.free_bits -> kl.mean(0) > self.free_bits": "both pay the same",
     "_nn/likelihoods.py mean: params.squeeze(-1).sigmoid() -> params.squeeze(-1).sigmoid().detach()": (
         "no loss takes this mean"
     ),
-    "_nn/autoencoders.py regret: part.detach().clone() -> part.detach()": "no one reads the encoder's own again",
-    "_nn/autoencoders.py held_out_loss: 8 -> 9 in noise = torch.randn(8, self.n_latent, generator=torch.Generator()."
+    "_nn/vae.py regret: part.detach().clone() -> part.detach()": "no one reads the encoder's own again",
+    "_nn/vae.py held_out_loss: 8 -> 9 in noise = torch.randn(8, self.n_latent, generator=torch.Generator()."
     "manual_seed(0)).to(u)": "nine draws do as well",
     "_nn/autoencoders.py forward: self.decoder.scale.square().sum() -> self.decoder.scale.square().sum().detach()": (
         "the scale is not trained"

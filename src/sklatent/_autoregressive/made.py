@@ -54,8 +54,8 @@ class MADEDensity(AutoregressiveDensity):
         theirs.
     input_dropout : float or None, default=None
         Mean share of a row's features that is hidden from the net in training; it is told which. Guards against
-        overfitting. None is 0.2 with ``"gaussian_mixture"`` (0.1 with several masks), where it helped on most tables, and
-        where rows of ``fit`` have NaN; else 0.
+        overfitting. None is 0.2 with ``"gaussian_mixture"`` (0.1 with several masks), where it helped on most tables,
+        and where rows of ``fit`` have NaN; else 0.
     {density}
     {training}
 
