@@ -6,7 +6,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from .._bridge.base import DensityMethods
 from .._bridge.docs import fill_doc
-from .._bridge.rows import is_whole, learn_affine, scaled
+from .._bridge.rows import drawn, is_whole, learn_affine, scaled
 from .._nn.autoencoders import Autoencoder
 from .._nn.scaling import Affine
 from .base import CoderTransformer
@@ -115,13 +115,13 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
         scaling = Affine(spec["n_features"], clips=spec["clips"])
         return Autoencoder(scaling, encoder, decoder, shape, spec["n_components"], corruption, spec["loss"])
 
-    def _learn(self, X):
+    def _learn(self, X, weights):
         onto = "unit" if self.loss == "binary_cross_entropy" else "standard"
         shared = self.image_shape_ is not None
-        return {"clips": shared and is_whole(X)}, learn_affine(X, "scaling", onto=onto, shared=shared)
+        return {"clips": shared and is_whole(X)}, learn_affine(X, "scaling", weights, onto=onto, shared=shared)
 
-    def _linear_model(self, X):
-        return pca_start(scaled(X, self._module.scaling), self._n_features_out)
+    def _linear_model(self, X, weights):
+        return pca_start(scaled(X, self._module.scaling), self._n_features_out, drawn(weights))
 
     def _may_start(self):
         return super()._may_start() and self.loss == "squared_error"

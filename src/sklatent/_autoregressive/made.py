@@ -135,7 +135,7 @@ class MADEDensity(AutoregressiveDensity):
     def _may_start(self):
         return self.likelihood in ("auto", "gaussian_mixture") and self.n_masks == 1
 
-    def _learn(self, X):
+    def _learn(self, X, weights):
         n_whole, shared = n_whole_levels(X), self.image_shape_ is not None
         likelihood = self.likelihood
         if likelihood == "auto":
@@ -143,9 +143,9 @@ class MADEDensity(AutoregressiveDensity):
             likelihood = "bernoulli" if n_whole in (1, 2) else "categorical" if few else "gaussian_mixture"
         decided = {"likelihood": likelihood}
         if likelihood == "gaussian_mixture":
-            buffers = learn_affine(X, "levels", shared=shared)
+            buffers = learn_affine(X, "levels", weights, shared=shared)
             U = (drawn(X, MOST_ROWS) - buffers["levels.shift"]) / buffers["levels.scale"]
-            started = self._may_start() and chosen_mixture(U)
+            started = self._may_start() and chosen_mixture(U, drawn(weights, MOST_ROWS))
             return decided | {"n_levels": None, "started": started}, buffers
         if likelihood != "bernoulli":
             of_levels, buffers = learn_levels(X, self.n_levels, shared=shared)
@@ -181,10 +181,10 @@ class MADEDensity(AutoregressiveDensity):
             core = MADE(n_features, spec["widths"], likelihood.n_params, n_levels=n_levels, **options)
         return (AutoregressiveModel if spec["n_masks"] == 1 else MixtureOfOrders)(values, core, likelihood)
 
-    def _linear_model(self, X):
+    def _linear_model(self, X, weights):
         core = self._module.core
         U, floor = scaled(X, self._module.levels), self._module.likelihood.reg_covar
-        return mixture_start(U, self._spec_["started"], core.order, core.n_copies, floor)
+        return mixture_start(U, self._spec_["started"], core.order, core.n_copies, floor, drawn(weights))
 
     @staticmethod
     def _check_size(spec, n_params):

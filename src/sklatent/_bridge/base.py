@@ -20,6 +20,7 @@ from .loading import Aside, check_saved
 from .rows import check_image_shape, detached, tell_of_rounding
 from .state import Estimator, Interrupted, warn
 from .training import Phase
+from .weights import check_weights, present
 
 DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.int64]  # the first is for the rest
 MODULE_ADVICE = {
@@ -237,7 +238,7 @@ def fits_float32(module):
 class DensityMethods:
     """``score`` and friends for whatever has ``score_samples``."""
 
-    def score(self, X, y=None):
+    def score(self, X, y=None, sample_weight=None):
         """Mean of ``score_samples`` over the rows of X.
 
         Parameters
@@ -245,12 +246,16 @@ class DensityMethods:
         X : array-like of shape (n_samples, n_features)
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows in the mean.
 
         Returns
         -------
         score : float
         """
-        return float(np.mean(self.score_samples(X)))
+        scores = self.score_samples(X)
+        weights, scores = present(check_weights(sample_weight, len(scores)), scores)
+        return float(np.average(scores, weights=weights))
 
 
 class SampleMethods(DensityMethods):
