@@ -28,6 +28,7 @@ MODULE_ADVICE = {
     "decoder)",
     "corruption": "a function that maps a tensor (n, *input_shape) to one alike, such as functools.partial("
     "torch.nn.functional.dropout, p=0.2)",
+    "loss": "a function of rows and reconstructions, two tensors (n, n_features), that gives a loss of each row, (n,)",
 }  # what to pass in the place of an nn.Module
 MODULE_ADVICE["augmentation"] = MODULE_ADVICE["corruption"]
 MOST_MADE = 10_000  # tensors, as with thousands of masks, beside 20 for each that is kept

@@ -6,9 +6,13 @@ import torch
 from torch import nn
 
 from .layers import cell_sums, exact_sum
-from .likelihoods import GreyBernoulli, SquaredError, bounded
+from .likelihoods import AbsoluteError, GreyBernoulli, Huber, SquaredError, bounded
 from .linear import LinearPlus
 
+LOSSES = {
+    "squared_error": SquaredError, "absolute_error": AbsoluteError, "huber": Huber,
+    "binary_cross_entropy": GreyBernoulli,
+}  # fmt: skip
 CODE_VARIANCE_FLOOR = 1e-4
 STARTED_FLOOR = 1e-8  # of the code's variance where the start is exact, which is small where features are many
 LINEAR_SHARE = 0.02  # of the density of a VAE, that stays the linear model's
@@ -72,7 +76,7 @@ class _Coder(nn.Module):
 class Autoencoder(_Coder):
     r"""Reconstruction error of each row, summed over its features, in scaled units.
 
-    Squared error: ``|decoder(encoder(u)) - u|^2``. Binary cross-entropy, for u in [0, 1]:
+    Squared error: ``|decoder(encoder(u)) - u|^2``; absolute and Huber's alike. Binary cross-entropy, for u in [0, 1]:
     ``-sum u log p + (1 - u) log (1 - p)`` with ``p = sigmoid(decoder(encoder(u)))``.
 
     From a linear start, training adds ``PULL`` times PCA's error for each unit that codes move away from PCA's, in mean
@@ -88,23 +92,30 @@ class Autoencoder(_Coder):
         k.
     corruption : callable or None
         In training the encoder sees the corrupted row; the clean row stays the target.
-    loss : {"squared_error", "binary_cross_entropy"}
+    loss : a name of ``LOSSES``, or callable
+        Rows u and reconstructions, two of (n, d), to their losses, (n,).
     """
 
     def __init__(self, scaling, encoder, decoder, input_shape, n_latent, corruption=None, loss="squared_error"):
-        likelihood = GreyBernoulli() if loss == "binary_cross_entropy" else SquaredError()
+        likelihood = SquaredError() if callable(loss) else LOSSES[loss]()
         super().__init__(scaling, encoder, decoder, input_shape, likelihood, n_latent, corruption)
+        self.loss = loss if callable(loss) else None
 
     def forward(self, x):  # (n, d) -> (n,)
         u = self._scaled(x)
         linear, share = self._parts(u)
-        loss = -self.likelihood.log_prob(self._params(linear + share), u).sum(1)
+        params = self._params(linear + share)
+        loss = self.loss(u, self.likelihood.mean(params)) if self.loss else -self.likelihood.log_prob(params, u).sum(1)
         if self.started and self.training:
             loss = loss + PULL * self.decoder.scale.square().sum() * share.square().mean(1)
         return loss
 
     def decode(self, z):  # (n, k) -> (n, d) in the units of x
         return self.scaling.inverse(self.likelihood.mean(self._params(self._unscaled(z))))
+
+    def squared_errors(self, x):  # (n, d) -> (n, d), of what ``decode`` gives, in scaled units
+        scaled, rebuilt = self.scaling.scaled, self.decode(self.encode(x))
+        return (scaled(x.to(rebuilt.dtype)) - scaled(rebuilt)).square()
 
 
 class VAE(_Coder):
