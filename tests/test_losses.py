@@ -146,7 +146,5 @@ def test_a_loss_of_as_many_features_as_rows_that_are_tried():
 
 
 def test_a_module_is_no_loss():
-    with pytest.raises(
-        TypeError, match="loss is an instance of HuberLoss.*Pass a function of rows and reconstructions"
-    ):
+    with pytest.raises(TypeError, match="loss is an instance of HuberLoss.*Pass a function of rows and recon"):
         AutoencoderTransformer(2, loss=torch.nn.HuberLoss()).fit(CURVED)
