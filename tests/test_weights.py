@@ -16,6 +16,7 @@ from sklatent._autoregressive import starts as mixtures
 from sklatent._autoregressive.starts import chosen_mixture, mixture_of
 from sklatent._bridge import rows, unsupervised
 from sklatent._bridge.batches import Rows
+from sklatent._bridge.callbacks import Looks
 from sklatent._bridge.checkpoints import identity
 from sklatent._bridge.weights import check_weights, copies, merged, standard_error
 from sklatent._semi_supervised.targets import class_weights
@@ -181,8 +182,15 @@ def test_probabilistic_pca_of_weighted_rows():
     def fit(U, share, weights):
         return factors(U, 2, share, 1e-6, weights)
 
+    def chosen(U, weights=None):
+        return most_likely(SHARES, fit, log_likelihood, U, weights)
+
     alike = np.full(40, 0.4)
-    assert most_likely(SHARES, fit, log_likelihood, X, alike) == most_likely(SHARES, fit, log_likelihood, X)
+    assert chosen(X, alike) == chosen(X)
+    random = np.random.RandomState(0)
+    noise = np.repeat([np.ones(6), [0.1, 0.1, 0.1, 3, 3, 3]], 100, axis=0) * random.normal(size=(200, 6))
+    heavy = np.repeat([1.0, 1e-3], 100) * random.uniform(0.9, 1.1, size=200)
+    assert chosen(noise, heavy) == 1 > chosen(noise, heavy[::-1])
 
 
 def test_mixture_of_weighted_rows():
@@ -209,6 +217,17 @@ def test_standard_error_of_a_weighted_mean():
     draws = np.random.RandomState(1).normal(size=(4000, 40))
     errors = [standard_error(row, REAL) ** 2 for row in draws]
     assert_allclose(np.mean(errors), np.average(draws, axis=1, weights=REAL).var(), rtol=0.06)
+
+
+def test_looks_at_rows_kept_apart_are_weighted():
+    looks = Looks(None, weights := np.array([1.0, 1, 1, 9]))
+    looks.best_step_, looks.start_, looks.best_ = 5, np.ones(4), np.array([0.5, 0.5, 0.5, 1.2])
+    assert looks.mean(looks.best_) == np.average(looks.best_, weights=weights)
+    assert not looks.gains()
+    looks.best_ = np.array([1.2, 1.1, 1.2, 0.1])
+    assert looks.gains()
+    looks.weights = None
+    assert not looks.gains()
 
 
 @quiet
@@ -266,6 +285,16 @@ def test_labels_count_by_weight():
             model = classifier(max_iter=40, learning_rate=0.1)
             model.fit(twice, both, sample_weight=weights[::-1] if flip else weights)
             assert np.mean(model.predict(X) == (0 if flip else 1)) > 0.95
+
+
+def test_rows_kept_apart_count_by_weight():
+    one = classifier(early_stopping=True, validation_fraction=0.3).fit(X, Y)
+    other = clone(one).fit(X, Y, sample_weight=(weights := np.where(np.arange(40) % 2, 2.0, 1.0)))
+    known, apart = other._labels_apart(Y, weights, 0)
+    alone = np.unique(apart)
+    assert_array_equal(np.bincount(apart)[alone], weights[alone])
+    assert (known[alone] == -1).all()
+    assert len(alone) == len(one._labels_apart(Y, None, 0)[1]) == 12
 
 
 def test_balanced_classes_are_balanced_by_weight():

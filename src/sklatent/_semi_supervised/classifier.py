@@ -94,7 +94,8 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
     encoder_ : AutoencoderTransformer or VAETransformer
         As it was before it was fine-tuned.
     graph_ : GraphLabelSpreading
-        Fitted to the codes of the last round; only if there were unlabelled rows, as the next three.
+        Fitted to the codes of the last round, of up to 2,000 rows without copies; only if there were unlabelled rows,
+        as the next three.
     label_distributions_ : ndarray of shape (n_samples, n_classes), float64
         Of the rows of ``fit``.
     transduction_ : ndarray of shape (n_samples,)
@@ -217,7 +218,7 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
             if (codes == UNLABELLED).any():
                 check_index(X)  # before anything is trained
             seed = fresh_seed(self.random_state)
-            known, apart = self._labels_apart(codes, seed)
+            known, apart = self._labels_apart(codes, weights, seed)
             self.encoder_ = self._fitted_encoder(encoder, X, weights, seed)
             self.image_shape_ = self.encoder_.image_shape_
             steps = self._plan(known, apart, weights)
@@ -367,8 +368,8 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
                 )
         return found
 
-    def _labels_apart(self, codes, seed):
-        """The labels without those of the rows kept apart for early stopping, and these rows."""
+    def _labels_apart(self, codes, weights, seed):
+        """The labels without those of the rows kept apart for early stopping; these rows, as often as they count."""
         known = codes.copy()
         labelled = np.flatnonzero(codes != UNLABELLED)
         apart = labelled[self._validation_rows(len(labelled), seed)]
@@ -379,7 +380,8 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
                 f"early_stopping=True keeps all rows of the class {self.classes_.tolist()[missing[0]]!r} apart. Label "
                 "more rows or pass early_stopping=False."
             )
-        return known, apart
+        counts = copies(weights)
+        return known, apart if counts is None else np.repeat(apart, counts[apart])
 
     # -- what is shared with the encoders --------------------------------------------------------------------
 
