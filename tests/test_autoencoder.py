@@ -30,7 +30,7 @@ def test_linear_autoencoder_reaches_pca_on_pixels(n_components, digits):
     """Its codes span PCA's subspace; all pixels share one scale, so the error is PCA's own, within the range."""
     pca = PCA(n_components).fit(digits)
     rebuilt = pca.inverse_transform(pca.transform(digits)).clip(0, 16)
-    best = ((digits - rebuilt) ** 2).sum(axis=1).mean()
+    best = ((digits - rebuilt) ** 2).sum(axis=1).mean() / digits.var()
     error = -linear(n_components, image_shape=(8, 8)).fit(digits).score(digits)
     assert 0.99 * best < error < 1.01 * best  # clipped, PCA is not the very best
 
@@ -45,11 +45,19 @@ def test_linear_autoencoder_reaches_pca_of_standardised_features_on_a_table(digi
     assert best * (1 - 1e-6) <= ((Z - rebuilt) ** 2).sum(axis=1).mean() < 1.01 * best
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
-def test_score_is_minus_the_squared_error(loss, digits):
-    encoder = small(AutoencoderTransformer, image_shape=(8, 8), loss=loss).fit(digits[:200])
-    rebuilt = encoder.inverse_transform(encoder.transform(digits))
-    assert_allclose(encoder.score_samples(digits), -((digits - rebuilt) ** 2).sum(axis=1), rtol=1e-5)
+@pytest.mark.parametrize("loss", ["squared_error", "huber", "binary_cross_entropy"])
+@pytest.mark.parametrize("image_shape", [None, (8, 8)])
+def test_score_is_minus_the_squared_error_of_scaled_features(loss, image_shape, digits):
+    X = digits[:200]
+    encoder = small(AutoencoderTransformer, image_shape=image_shape, loss=loss, architecture="mlp").fit(X)
+    if loss == "binary_cross_entropy":
+        scale = np.ptp(X) if image_shape else np.ptp(X, axis=0)
+    else:
+        scale = X.std() if image_shape else X.std(axis=0)
+    scale = np.where(scale > 0, scale, 1)  # of what is constant
+    parts = -(((digits - encoder.inverse_transform(encoder.transform(digits))) / scale) ** 2)
+    assert_allclose(encoder.score_features(digits), parts, rtol=1e-5, atol=1e-9)
+    assert_allclose(encoder.score_samples(digits), parts.sum(axis=1), rtol=1e-5)
 
 
 def test_deep_beats_linear(digits):

@@ -177,9 +177,8 @@ def test_a_module_in_the_place_of_another_parameter(cls):
         TypeError, match=r"corruption is an instance of Dropout.*a function that maps a tensor \(n, \*input"
     ):
         small(cls, corruption=nn.Dropout()).fit(X)
-    name = "loss" if cls is AutoencoderTransformer else "likelihood"
-    with pytest.raises(TypeError, match=f"{name} is an instance of L1Loss.*the documentation of {name}"):
-        cls(**{name: nn.L1Loss()}).fit(X)
+    with pytest.raises(TypeError, match="activation is an instance of ReLU.*the documentation of activation"):
+        cls(activation=nn.ReLU()).fit(X)
 
 
 @CODERS

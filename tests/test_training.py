@@ -94,7 +94,9 @@ def test_read_only_memmap_is_not_copied_whole(cls, digits, tmp_path, monkeypatch
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
     taken = []
     original = Rows.__init__
-    monkeypatch.setattr(Rows, "__init__", lambda self, X, index=None: (taken.append(X), original(self, X, index))[1])
+    monkeypatch.setattr(
+        Rows, "__init__", lambda self, X, *args, **kw: (taken.append(X), original(self, X, *args, **kw))[1]
+    )
     estimator = small(cls, image_shape=(8, 8), max_iter=1).fit(mapped)
     assert np.shares_memory(taken[0], mapped)
     assert_array_equal(estimator.score_samples(mapped[:5]), estimator.score_samples(rows[:5]))

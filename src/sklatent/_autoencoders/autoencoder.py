@@ -7,8 +7,8 @@ from sklearn.utils._param_validation import StrOptions
 from .._bridge.base import DensityMethods
 from .._bridge.docs import fill_doc
 from .._bridge.holes import described, learn_holes
-from .._bridge.rows import is_whole, learn_affine, scaled
-from .._nn.autoencoders import Autoencoder, of_seen
+from .._bridge.rows import drawn, is_whole, learn_affine, scaled
+from .._nn.autoencoders import LOSSES, Autoencoder
 from .._nn.gaussians import Gaussians
 from .._nn.scaling import Affine
 from .base import CoderTransformer
@@ -32,8 +32,11 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
         Number of codes. None: as many as features, at most 32.
     {image_shape}
     {coder}
-    loss : {"squared_error", "binary_cross_entropy"}, default="squared_error"
-        :math:`\ell`, summed over features. The cross-entropy takes the range of X seen in ``fit`` as [0, 1].
+    loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy"} or callable, default="squared_error"
+        :math:`\ell`, summed over features, in the units that they have inside. ``"huber"`` is half the squared error up
+        to an error of 1 and linear beyond, so that a few wild values, in any rows, count less. The cross-entropy takes
+        the range of X seen in ``fit`` as [0, 1]. A callable maps rows and reconstructions, two tensors (n, n_features),
+        to the loss of each row, (n,).
     {training}
 
     Attributes
@@ -47,15 +50,15 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
 
     Notes
     -----
-    With ``loss="squared_error"``, no corruption and a built-in architecture, encoder and decoder are PCA of the scaled
-    rows, plus nets whose last layers start at zero; ``fit`` warns where they bring nothing. Warped rows, and others'
-    builders, start plain.
+    With any ``loss`` but the cross-entropy, no corruption and a built-in architecture, encoder and decoder are PCA of
+    the scaled rows, plus nets whose last layers start at zero; ``fit`` warns where they bring nothing. Warped rows, and
+    others' builders, start plain.
 
     NaN marks what is missing, in ``fit`` and in new rows. A mixture of Gaussians fitted by EM fills it in, by its mean
     given the rest of the row, for the encoder to see; only what is observed counts in the loss and the score.
 
     The encoder sees rows clipped to the range of ``fit``, so that a value outside it moves the code no farther;
-    ``score_samples`` compares with the row as it is. Codes are float32.
+    ``score_samples`` compares with the row as it is, in squares whatever the ``loss``. Codes are float32.
 
     References
     ----------
@@ -79,7 +82,7 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
     _n_steps = 3000  # of max_iter=None where no linear model is there to start at
     _parameter_constraints = {
         **CoderTransformer._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "binary_cross_entropy"})],
+        "loss": [StrOptions(set(LOSSES)), callable],
     }
 
     def __init__(
@@ -92,10 +95,10 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
         self._store(locals())
 
     def score_samples(self, X):
-        """Minus the squared reconstruction error of each row, in the units of X squared.
+        """Minus the squared reconstruction error of each row, in standardised features, as they are inside.
 
-        It is no log-density: compare it between rows, not between models with other ``n_components``. Features
-        of large units outweigh the others, as in PCA; a ``StandardScaler`` in front makes them count alike.
+        It is no log-density: compare it between rows, not between models with other ``n_components``. Whatever their
+        units are, features count alike, and so do all pixels.
 
         Parameters
         ----------
@@ -104,15 +107,24 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
         Returns
         -------
         scores : ndarray of shape (n_samples,), float64
-            ``-((X - inverse_transform(transform(X))) ** 2).sum(axis=1)``; higher is more normal.
+            Higher is more normal. ``-(((X - inverse_transform(transform(X))) / s) ** 2).sum(axis=1)`` with the
+            standard deviations s of the features in ``fit``; of all pixels, or the range with the cross-entropy.
         """
+        return self._apply(lambda module, x: -module.squared_errors(x).sum(1), X).astype(np.float64)
 
-        def minus_error(module, x, seen):
-            rebuilt = module.decode(module.encode(x))
-            farthest = torch.finfo(rebuilt.dtype).max ** 0.5 / 1e4  # the sum of squares must stay finite
-            return -of_seen((x.to(rebuilt.dtype) - rebuilt).clamp(-farthest, farthest).square(), seen).sum(1)
+    def score_features(self, X):
+        """Minus the squared reconstruction error of each feature: what it adds to the score of its row.
 
-        return self._apply_to_seen(minus_error, X).astype(np.float64)
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_features), float64
+            The rows sum to ``score_samples``.
+        """
+        return self._apply_to_seen(lambda module, x, seen: -module.squared_errors(x, seen), X).astype(np.float64)
 
     def _spec(self):
         return {**super()._spec(), "loss": self.loss}
@@ -123,15 +135,35 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
         holes = Gaussians(spec["n_features"], **spec["holes"])
         return Autoencoder(scaling, encoder, decoder, shape, spec["n_components"], corruption, spec["loss"], holes)
 
-    def _learn(self, X):
+    def _learn(self, X, weights):
+        if callable(self.loss):
+            check_loss(self.loss, X.shape[1])
         onto = "unit" if self.loss == "binary_cross_entropy" else "standard"
         shared = self.image_shape_ is not None
-        buffers = learn_affine(X, "scaling", onto=onto, shared=shared)
-        decided, gaussians = described(learn_holes(X, buffers["scaling.shift"], buffers["scaling.scale"]))
+        buffers = learn_affine(X, "scaling", weights, onto=onto, shared=shared)
+        decided, gaussians = described(learn_holes(X, buffers["scaling.shift"], buffers["scaling.scale"], weights))
         return decided | {"clips": shared and is_whole(X)}, buffers | gaussians
 
-    def _linear_model(self, X):
-        return pca_start(scaled(X, self._module.scaling), self._n_features_out)
+    def _linear_model(self, X, weights):
+        return pca_start(scaled(X, self._module.scaling), self._n_features_out, drawn(weights))
 
     def _may_start(self):
-        return super()._may_start() and self.loss == "squared_error"
+        return super()._may_start() and self.loss != "binary_cross_entropy"
+
+
+def check_loss(loss, n_features):
+    """Run a few rows through a callable loss, so that a wrong one fails with words, not in training."""
+    n = 3 if n_features != 3 else 4
+    rows = torch.linspace(-1, 1, n * n_features).view(n, n_features)
+    words = (
+        "A callable loss must map rows and reconstructions, two tensors (n, n_features), to a loss of each row, (n,)"
+    )
+    try:
+        found = loss(rows, torch.zeros_like(rows, requires_grad=True))
+    except Exception as error:
+        raise ValueError(f"{words}; of {n} rows it failed: {error}") from error
+    if not isinstance(found, torch.Tensor) or found.shape != (n,):
+        what = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else repr(found)
+        raise ValueError(f"{words}; of {n} rows it gave {what}. Sum over the features, and not over the rows.")
+    if not found.requires_grad:
+        raise ValueError(f"{words}, by operations of torch; what it gave has no gradient.")

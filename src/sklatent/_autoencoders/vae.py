@@ -12,8 +12,9 @@ from .._bridge.base import SampleMethods
 from .._bridge.callbacks import LinearWarmUp
 from .._bridge.docs import fill_doc
 from .._bridge.holes import described, filled, learn_holes
-from .._bridge.rows import check_whole, is_whole, learn_affine, learn_levels, scaled
+from .._bridge.rows import check_whole, drawn, is_whole, learn_affine, learn_levels, scaled
 from .._bridge.state import warn
+from .._bridge.weights import moments
 from .._nn.gaussians import Gaussians
 from .._nn.likelihoods import LEVEL_LIKELIHOODS, Gaussian, GreyBernoulli
 from .._nn.scaling import Reals, Shares, make_levels
@@ -277,19 +278,20 @@ class VAETransformer(SampleMethods, CoderTransformer):
             return Gaussian(spec["variance_floor"]), Reals(n_features, spec["clips"]), None
         return LEVEL_LIKELIHOODS[name](spec["n_levels"]), Reals(n_features), make_levels(spec)
 
-    def _learn(self, X):
+    def _learn(self, X, weights):
         shared = self.image_shape_ is not None
         onto = "unit" if self.likelihood == "bernoulli" else "standard"
-        buffers = learn_affine(X, "scaling", onto=onto, shared=shared)
-        of_holes, gaussians = described(learn_holes(X, buffers["scaling.shift"], buffers["scaling.scale"]))
+        buffers = learn_affine(X, "scaling", weights, onto=onto, shared=shared)
+        of_holes, gaussians = described(learn_holes(X, buffers["scaling.shift"], buffers["scaling.scale"], weights))
         buffers |= gaussians
         if self.likelihood not in LEVEL_LIKELIHOODS:
             return of_holes | {"clips": shared and is_whole(X)}, buffers
         decided, of_levels = learn_levels(X, self.n_levels, shared=shared)
         return of_holes | decided, buffers | of_levels
 
-    def _linear_model(self, X):
-        return ppca_start(scaled(X, self._module.scaling), self._n_features_out, self.variance_floor)
+    def _linear_model(self, X, weights):
+        U = scaled(X, self._module.scaling)
+        return ppca_start(U, self._n_features_out, self.variance_floor, drawn(weights))
 
     def _may_start(self):
         return super()._may_start() and self.likelihood == "gaussian"
@@ -298,10 +300,11 @@ class VAETransformer(SampleMethods, CoderTransformer):
         n_epochs = 0 if self._spec_["started"] else min(self.kl_warmup, n_epochs // 2)  # the start uses its codes
         return [LinearWarmUp("kl_weight", n_epochs, self.n_iter_)] if n_epochs else []
 
-    def _after_training(self, X):
-        some = filled(self.net_, X[:: max(1, len(X) // ROWS_FOR_ACTIVE_UNITS)])
+    def _after_training(self, X, weights):
+        step = max(1, len(X) // ROWS_FOR_ACTIVE_UNITS)
+        some, weights = filled(self.net_, X[::step]), None if weights is None else weights[::step]
         codes = self._apply_checked(lambda module, x: module.encode(x), some) / self.code_scale_
-        self.n_active_units_ = int((codes.var(axis=0) > ACTIVE).sum())
+        self.n_active_units_ = int((moments(codes, weights)[1] > ACTIVE).sum())
         n_components = self._n_features_out
         if len(codes) > 1 and self.n_active_units_ <= n_components // 10:
             warn(

@@ -14,6 +14,7 @@ from .._bridge.holes import filled
 from .._bridge.rows import check_whole, detached, learn_levels
 from .._bridge.state import warn
 from .._bridge.unsupervised import UnsupervisedEstimator
+from .._bridge.weights import moments
 from .._nn.autoregressive import AutoregressiveModel
 from .._nn.layers import cell_sums
 from .._nn.likelihoods import LEVEL_LIKELIHOODS
@@ -160,14 +161,16 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         super()._validate_params()
         self._check_layer(self._n_layers)
 
-    def _after_training(self, X):
+    def _after_training(self, X, weights):
         """The mean and standard deviation of each layer's features, over some of the rows."""
-        some, self._feature_scalers_ = filled(self.net_, X[:: 1 + len(X) // ROWS_FOR_SCALE]), []
+        step, self._feature_scalers_ = 1 + len(X) // ROWS_FOR_SCALE, []
+        some, weights = filled(self.net_, X[::step]), None if weights is None else weights[::step]
         for layer in range(self._module.core.n_layers):
             Z = self._apply_checked(lambda module, x: module.features(x, layer).float(), some).astype(np.float64)  # noqa: B023
-            scale = Z.std(axis=0)
+            shift, variance = moments(Z, weights)
+            scale = np.sqrt(variance)
             scale[scale < 1e-6 * scale.max(initial=1e-6)] = 1.0  # a unit at rest
-            self._feature_scalers_.append([Z.mean(axis=0), scale])
+            self._feature_scalers_.append([shift, scale])
 
     @property
     def _n_features_out(self):
@@ -193,7 +196,7 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         asked = {"likelihood": self.likelihood, "n_levels": self.n_levels, "image_shape": shape, **options}
         return {"n_features": self.n_features_in_, **asked}
 
-    def _learn(self, X):
+    def _learn(self, X, weights):
         return learn_levels(X, self.n_levels, shared=self.image_shape_ is not None)
 
     def _build(self, spec):

@@ -11,7 +11,7 @@ from .._bridge.batches import Rows
 from .._bridge.docs import fill_doc
 from .._bridge.holes import described, has_holes, learn_holes, of_mixture, with_draws, with_scaled_draws
 from .._bridge.rows import MAX_LEVELS, drawn, learn_affine, learn_levels, n_whole_levels, scaled
-from .._bridge.unsupervised import FEW_ROWS
+from .._bridge.weights import FEW_ROWS
 from .._nn.autoregressive import AutoregressiveModel
 from .._nn.gaussians import Gaussians
 from .._nn.likelihoods import LEVEL_LIKELIHOODS, AnchoredMixture, Bernoulli, GaussianMixture
@@ -151,7 +151,7 @@ class MADEDensity(AutoregressiveDensity):
     def _may_start(self):
         return self.likelihood in ("auto", "gaussian_mixture") and self.n_masks == 1
 
-    def _learn(self, X):
+    def _learn(self, X, weights):
         n_whole, shared = n_whole_levels(X), self.image_shape_ is not None
         likelihood = self.likelihood
         if likelihood == "auto":
@@ -159,10 +159,10 @@ class MADEDensity(AutoregressiveDensity):
             likelihood = "bernoulli" if n_whole in (1, 2) else "categorical" if few else "gaussian_mixture"
         decided = {"likelihood": likelihood, "holes": has_holes(X)}
         if likelihood == "gaussian_mixture":
-            buffers = learn_affine(X, "levels", shared=shared)
+            buffers = learn_affine(X, "levels", weights, shared=shared)
             if not self._may_start():
                 return decided | {"n_levels": None, "started": False}, buffers
-            started, holes = self._learn_start(X, buffers["levels.shift"], buffers["levels.scale"])
+            started, holes = self._learn_start(X, weights, buffers["levels.shift"], buffers["levels.scale"])
             of_holes, gaussians = described(holes)
             return decided | of_holes | {"n_levels": None, "started": started}, buffers | gaussians
         if likelihood != "bernoulli":
@@ -177,14 +177,15 @@ class MADEDensity(AutoregressiveDensity):
         buffers["levels.upper"] = buffers["levels.lower"] + 1  # two levels, also where fit saw one
         return decided | {"n_levels": 2, "whole": True, "ragged": False}, buffers
 
-    def _rows(self, X, index=None):
+    def _rows(self, X, index=None, weights=None):
         """What is missing is drawn, of few rows several times: a mean would look like a value."""
-        some = X if index is None else X[index]
-        if not (self._spec_["started"] and has_holes(some)):
-            return super()._rows(X, index)
+        if not (self._spec_["started"] and has_holes(X)):
+            return super()._rows(X, index, weights)
+        some, weights = (each if index is None or each is None else each[index] for each in (X, weights))
         n_draws = N_DRAWS if len(some) <= FEW_ROWS else 1
+        weights = None if weights is None else np.tile(weights, n_draws)
         drawn = with_draws(self.net_, some, n_draws, self._spec_["seed"])
-        return Rows(drawn, targets=np.tile(~np.isnan(some), (n_draws, 1)))
+        return Rows(drawn, None, np.tile(~np.isnan(some), (n_draws, 1)), weights)
 
     def _check_rows(self, X, *, reset=False):
         X = super()._check_rows(X, reset=reset)
@@ -196,13 +197,13 @@ class MADEDensity(AutoregressiveDensity):
         return X
 
     @staticmethod
-    def _learn_start(X, shift, scale):
+    def _learn_start(X, weights, shift, scale):
         """The mixture to start at, and Gaussians to draw holes of X from until it is fitted to all rows."""
-        U = (drawn(X, MOST_ROWS) - shift) / scale
+        U, of_rows = (drawn(X, MOST_ROWS) - shift) / scale, drawn(weights, MOST_ROWS)
         if has_holes(X):
-            U = with_scaled_draws(learn_holes(X, shift, scale), U)
-        started = chosen_mixture(U)
-        return started, of_mixture(*started_at(U, **started))
+            U = with_scaled_draws(learn_holes(X, shift, scale, weights), U)
+        started = chosen_mixture(U, of_rows)
+        return started, of_mixture(*started_at(U, **started, of_rows=of_rows))
 
     def _build(self, spec):
         name, n_features, n_levels = spec["likelihood"], spec["n_features"], spec["n_levels"]
@@ -229,9 +230,9 @@ class MADEDensity(AutoregressiveDensity):
             return MarginalModel(values, core, likelihood, Gaussians(n_features, **spec["holes"]), spec["seed"])
         return (AutoregressiveModel if spec["n_masks"] == 1 else MixtureOfOrders)(values, core, likelihood)
 
-    def _linear_model(self, X):
+    def _linear_model(self, X, weights):
         core = self._module.core
-        mixture = started_at(scaled(X, self._module.levels), **self._spec_["started"])
+        mixture = started_at(scaled(X, self._module.levels), **self._spec_["started"], of_rows=drawn(weights))
         _, of_holes = described(of_mixture(*mixture))
         return of_holes | mixture_start(mixture, core.order, core.n_copies, self._module.likelihood.reg_covar)
 

@@ -17,6 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import KFold
 
+from .._bridge.weights import times
 from .._nn.likelihoods import ANCHOR, WIDE
 
 SIZES, KINDS, REGS = (1, 2, 3, 5, 8, 12), ("full", "diag"), (1e-3, 1e-1)  # what EM is run with
@@ -27,11 +28,13 @@ TEN_FOLDS, FIVE_FOLDS = 2**13, 2**15  # values up to which so many are held out 
 SPREAD = 0.3  # of the copies of a component, in its standard deviations: near enough to be one normal
 
 
-def mixture_of(U, n_components, covariance_type, reg_covar):
-    """Weights (K,), means (K, d) and covariances (K, d, d), by EM."""
+def mixture_of(U, n_components, covariance_type, reg_covar, of_rows=None):
+    """Weights (K,), means (K, d) and covariances (K, d, d), by EM; ``of_rows`` are weights of the rows."""
     if n_components == 1:
-        covariance = np.cov(U.T, bias=True).reshape(U.shape[1], -1) + reg_covar * np.eye(U.shape[1])
-        return np.ones(1), U.mean(axis=0, keepdims=True), covariance[np.newaxis]
+        covariance = np.cov(U.T, bias=True, aweights=of_rows).reshape(U.shape[1], -1) + reg_covar * np.eye(U.shape[1])
+        return np.ones(1), np.average(U, axis=0, weights=of_rows)[np.newaxis], covariance[np.newaxis]
+    if of_rows is not None:  # scikit-learn's EM takes none
+        U = np.repeat(U, times(of_rows, MOST_ROWS), axis=0)
     mixture = GaussianMixture(n_components, covariance_type=covariance_type, reg_covar=reg_covar, random_state=0)
     with warnings.catch_warnings(), config_context(array_api_dispatch=False):  # the rows are numpy's
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -65,7 +68,7 @@ def anchored(U, *mixture):
     return np.logaddexp(np.log(1 - ANCHOR) + log_density(U, *mixture), np.log(ANCHOR) + wide)
 
 
-def chosen_mixture(U):
+def chosen_mixture(U, of_rows=None):
     """What ``started_at`` is to make of the scaled rows U, by the likelihood of rows held out: plain values."""
     n, d = U.shape
     names = ("n_components", "covariance_type", "reg_covar", "towards", "share")
@@ -73,13 +76,18 @@ def chosen_mixture(U):
         return dict(zip(names, (1, "full", REGS[0], "diagonal", 0.3), strict=True))
     runs = [run for run in product(SIZES, KINDS, REGS) if _can_run(n, d, *run)]
     folds, scores = KFold(10 if U.size <= TEN_FOLDS else 5, shuffle=True, random_state=0).split(U), {}
-    for train, test in list(folds)[: 10 if U.size <= FIVE_FOLDS else 1]:
+    folds, of_folds = list(folds)[: 10 if U.size <= FIVE_FOLDS else 1], None
+    if of_rows is not None:
+        of_folds = [of_rows[test].sum() for _, test in folds]
+    for train, test in folds:
+        of_train, of_test = (None, None) if of_rows is None else (of_rows[train], of_rows[test])
         for run in runs:
-            mixture = mixture_of(U[train], *run)
+            mixture = mixture_of(U[train], *run, of_train)
             for shrinkage in SHRINKAGES:
-                score = anchored(U[test], *shrunk(*mixture, *shrinkage)).mean()
+                score = np.average(anchored(U[test], *shrunk(*mixture, *shrinkage)), weights=of_test)
                 scores.setdefault((*run, *shrinkage), []).append(score)
-    return dict(zip(names, max(scores, key=lambda each: np.mean(scores[each])), strict=True))
+    best = max(scores, key=lambda each: np.average(scores[each], weights=of_folds))
+    return dict(zip(names, best, strict=True))
 
 
 def _can_run(n, d, size, kind, reg_covar):
@@ -88,9 +96,9 @@ def _can_run(n, d, size, kind, reg_covar):
     return 2 * size <= n and size * d**2 <= MOST_ENTRIES
 
 
-def started_at(U, n_components, covariance_type, reg_covar, towards, share):
+def started_at(U, n_components, covariance_type, reg_covar, towards, share, of_rows=None):
     """Weights, means and covariances of the mixture that was chosen, from the scaled rows U."""
-    return shrunk(*mixture_of(U, n_components, covariance_type, reg_covar), towards, share)
+    return shrunk(*mixture_of(U, n_components, covariance_type, reg_covar, of_rows), towards, share)
 
 
 def moments(weights, means, covariances):

@@ -22,6 +22,7 @@ from .loading import Aside, check_saved
 from .rows import check_image_shape, detached, tell_of_rounding
 from .state import Estimator, Interrupted, warn
 from .training import Phase
+from .weights import check_weights, present
 
 DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.int64]  # the first is for the rest
 MODULE_ADVICE = {
@@ -29,6 +30,7 @@ MODULE_ADVICE = {
     "decoder)",
     "corruption": "a function that maps a tensor (n, *input_shape) to one alike, such as functools.partial("
     "torch.nn.functional.dropout, p=0.2)",
+    "loss": "a function of rows and reconstructions, two tensors (n, n_features), that gives a loss of each row, (n,)",
 }  # what to pass in the place of an nn.Module
 MODULE_ADVICE["augmentation"] = MODULE_ADVICE["corruption"]
 MOST_MADE = 10_000  # tensors, as with thousands of masks, beside 20 for each that is kept
@@ -261,7 +263,7 @@ def fits_float32(module):
 class DensityMethods:
     """``score`` and friends for whatever has ``score_samples``."""
 
-    def score(self, X, y=None):
+    def score(self, X, y=None, sample_weight=None):
         """Mean of ``score_samples`` over the rows of X.
 
         Parameters
@@ -269,12 +271,16 @@ class DensityMethods:
         X : array-like of shape (n_samples, n_features)
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows in the mean.
 
         Returns
         -------
         score : float
         """
-        return float(np.mean(self.score_samples(X)))
+        scores = self.score_samples(X)
+        weights, scores = present(check_weights(sample_weight, len(scores)), scores)
+        return float(np.average(scores, weights=weights))
 
 
 class SampleMethods(DensityMethods):

@@ -5,26 +5,36 @@ import math
 import numpy as np
 import torch
 
+from .weights import copies
+
 
 class Rows(torch.utils.data.Dataset):
     """Rows of an array, or some of them, in the array's own dtype; only what is asked for is copied.
 
     ``index`` may name a row more than once. ``targets``, one row for each row of X, are for modules whose ``forward``
-    takes them.
+    takes them. ``weights`` of the rows of X are those of their losses, with a mean of 1 over the rows of the index; of
+    few rows, whole ones name a row so often.
     """
 
-    def __init__(self, X, index=None, targets=None):
-        self.X, self.targets = X, targets
+    def __init__(self, X, index=None, targets=None, weights=None):
+        self.X, self.targets, self.weights = X, targets, None
         self.index = np.arange(len(X)) if index is None else index
+        if (counts := copies(weights)) is not None:
+            self.index = np.repeat(self.index, counts[self.index])
+        elif weights is not None:
+            self.weights = (weights / weights[self.index].mean()).astype(np.float32)
 
     def __len__(self):
         return len(self.index)
 
     def __getitem__(self, i):
-        """One row, or an array of rows, as skorch's pair of data and target."""
+        """One row, or an array of rows, as skorch's pair of data and target, with weights (target, weight)."""
         rows = self.index[i]
-        target = None if self.targets is None else torch.from_numpy(np.asarray(self.targets[rows]))
-        return torch.from_numpy(np.asarray(self.X[rows])), target
+        x, target, weight = (
+            None if each is None else torch.from_numpy(np.asarray(each[rows]))
+            for each in (self.X, self.targets, self.weights)
+        )
+        return x, target if weight is None else (target, weight)
 
 
 class Batches:

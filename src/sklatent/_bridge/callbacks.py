@@ -6,9 +6,12 @@ import math
 import signal
 import threading
 
+import numpy as np
 import torch
 from skorch.callbacks import Callback
 from tqdm import tqdm  # tqdm.auto would warn in notebooks without ipywidgets
+
+from .weights import standard_error
 
 WARM_UP = 0.03  # share of the steps of `fit` over which the learning rate rises, before it falls as a cosine
 
@@ -111,7 +114,7 @@ class Looks(Callback):
     """Look at rows kept apart after 0, 5, 10, ... steps, later after every tenth more, and end with the best weights.
 
     Training ends early once twice as many steps as the best took, and ``least``, brought nothing. The loss is the
-    module's ``held_out_loss``, if it has one, else its ``forward``.
+    module's ``held_out_loss``, if it has one, else its ``forward``. ``weights`` are those of the rows, in means.
 
     Attributes
     ----------
@@ -120,8 +123,8 @@ class Looks(Callback):
         Loss of each row before the first step, and at ``best_step_``.
     """
 
-    def __init__(self, rows, every=5, least=200):
-        self.rows, self.every, self.least = rows, every, least
+    def __init__(self, rows, weights=None, every=5, least=200):
+        self.rows, self.weights, self.every, self.least = rows, weights, every, least
 
     def on_train_begin(self, net, **kwargs):
         self.step_, self.next_, self.trace_ = 0, self.every, []
@@ -146,15 +149,18 @@ class Looks(Callback):
 
     def _look(self, net):
         losses = net.row_losses(self.rows)
-        self.trace_.append((self.step_, float(losses.mean())))
-        if self.step_ == 0 or losses.mean() < self.best_.mean():
+        self.trace_.append((self.step_, self.mean(losses)))
+        if self.step_ == 0 or self.mean(losses) < self.mean(self.best_):
             self.best_, self.best_step_ = losses, self.step_
             self.weights_ = {name: tensor.clone() for name, tensor in net.module_.state_dict().items()}
+
+    def mean(self, losses):
+        return float(np.average(losses, weights=self.weights))
 
     def gains(self):
         """Whether the best weights are better than those at the start by more than one standard error."""
         gain = self.start_ - self.best_
-        return self.best_step_ > 0 and gain.mean() > gain.std(ddof=1) / math.sqrt(len(gain))
+        return self.best_step_ > 0 and self.mean(gain) > standard_error(gain, self.weights)
 
 
 class StopAfter(Callback):

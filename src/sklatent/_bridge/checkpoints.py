@@ -68,7 +68,8 @@ def identity(estimator, phase, seed):
     """What must be the same for a training to go on: plain words, and digests of rows and of the state it starts in."""
     names = [name for name in estimator.get_params(deep=False) if name not in UNTOLD]
     weights = estimator.net_.module_.state_dict()
-    parts = [part for rows in (phase.rows, phase.held_out) if rows is not None for part in (rows.index, rows.targets)]
+    trainings = [rows for rows in (phase.rows, phase.held_out) if rows is not None]
+    parts = [part for rows in trainings for part in (rows.index, rows.targets, rows.weights)]
     return {
         "estimator": type(estimator).__name__,
         "version": sys.modules[PACKAGE].__version__,

@@ -14,6 +14,7 @@ from .._nn.gaussians import Gaussians
 from .devices import generator
 from .rows import drawn
 from .training import apply, inference_rows
+from .weights import times
 
 MOST_ROWS, MOST_RANK = 2000, 32
 MOST_NUMBERS, MOST_OF_MIXTURE = 2**23, 2**21  # rows times rank times features of one step of EM
@@ -62,12 +63,15 @@ def with_draws(net, X, n_draws, seed):
     return np.concatenate(parts, axis=1).reshape(-1, X.shape[1])
 
 
-def learn_holes(X, shift, scale):
+def learn_holes(X, shift, scale, weights=None):
     """The Gaussians of rows of X, scaled."""
     n_features = X.shape[1]
     rank = min(n_features - 1, MOST_RANK)
     most = min(MOST_ROWS, MOST_NUMBERS // max(1, rank * n_features))
-    U = torch.from_numpy((drawn(X, most) - shift) / scale).double()
+    rows, weights = drawn(X, most), drawn(weights, most)
+    if weights is not None:
+        rows = np.repeat(rows, times(weights, len(rows)), axis=0)
+    U = torch.from_numpy((rows - shift) / scale).double()
     seen = ~U.isnan()
     U = torch.where(seen, U, 0)
     gaussians = _one(U, seen, rank)

@@ -16,6 +16,7 @@ from .state import warn
 MAX_LEVELS = 256  # of whole-numbered data and of images; more are binned
 TABLE_LEVELS = 32  # bins of a real-valued table
 ROWS_FOR_ROUNDING = 20_000  # at most
+ROWS_TO_START = 20_000  # at most, from which a linear model is found
 FEWEST_STEPS = 32  # of rounding, between which a feature says something
 
 
@@ -71,8 +72,12 @@ def tell_of_rounding(X, given, names=None):
         )
 
 
+def _slices(X):
+    return gen_batches(len(X), max(1, 2**22 // X.shape[1]))
+
+
 def _chunks(X):
-    for chunk in gen_batches(len(X), max(1, 2**22 // X.shape[1])):
+    for chunk in _slices(X):
         yield X[chunk]
 
 
@@ -83,11 +88,11 @@ def _range(X):
     return np.fmin.reduce(lows, axis=0).astype(np.float64), np.fmax.reduce(highs, axis=0).astype(np.float64)
 
 
-def _moments(X):
+def _moments(X, weights):
     """Mean and variance of each feature, float64; what is missing is left out."""
     scaler = StandardScaler()
-    for chunk in _chunks(X):
-        scaler.partial_fit(chunk)
+    for chunk in _slices(X):
+        scaler.partial_fit(X[chunk], sample_weight=None if weights is None else weights[chunk])
     return scaler.mean_, scaler.var_
 
 
@@ -96,14 +101,14 @@ def _buffers(prefix, n_features, **values):
     return {f"{prefix}.{name}": np.broadcast_to(value, n_features).copy() for name, value in values.items()}
 
 
-def learn_affine(X, prefix, *, onto="standard", shared=False):
+def learn_affine(X, prefix, weights=None, *, onto="standard", shared=False):
     """The buffers of an ``Affine``: to zero mean and unit variance (``"standard"``), or into [0, 1] (``"unit"``).
 
     ``shared``: one shift and one scale for all features, as the pixels of an image have one unit.
     """
     low, high = _range(X)
     if onto == "standard":
-        shift, variance = _moments(X)
+        shift, variance = _moments(X, weights)
         if shared:
             variance = np.mean(variance) + np.var(shift)
             shift = np.mean(shift)
@@ -121,15 +126,15 @@ def learn_affine(X, prefix, *, onto="standard", shared=False):
     return _buffers(prefix, X.shape[1], shift=shift, scale=scale, lower=lower, upper=upper)
 
 
-def drawn(X, most):
-    """Rows of X, up to ``most`` of them, drawn at random."""
-    return X if len(X) <= most else X[np.sort(np.random.RandomState(0).permutation(len(X))[:most])]
+def drawn(X, most=ROWS_TO_START):
+    """Rows of X, up to ``most`` of them, drawn at random; the same of the weights of X, or None of None."""
+    return X if X is None or len(X) <= most else X[np.sort(np.random.RandomState(0).permutation(len(X))[:most])]
 
 
 def scaled(X, affine):
-    """Rows of X, up to 20,000 of them, as an ``Affine`` scales them, in float64."""
+    """Those ``drawn`` of the rows of X, as an ``Affine`` scales them, in float64."""
     shift, scale = (buffer.cpu().double().numpy() for buffer in (affine.shift, affine.scale))
-    return (drawn(X, 20_000) - shift) / scale
+    return (drawn(X) - shift) / scale
 
 
 def is_whole(X):

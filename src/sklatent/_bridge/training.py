@@ -25,8 +25,8 @@ from .devices import generator, place, seeded
 class MeanRowLoss(torch.nn.Module):
     """A model's ``forward`` already is the loss of each row."""
 
-    def forward(self, row_losses, _):
-        return row_losses.mean()
+    def forward(self, row_losses, weight):
+        return row_losses.mean() if weight is None else (weight * row_losses).mean()
 
 
 class RowNet(NeuralNet):
@@ -63,10 +63,12 @@ class RowNet(NeuralNet):
             return self._step(batch, training=False)
 
     def _step(self, batch, training):
-        """As skorch's, but the module sees the target."""
+        """As skorch's, but the module sees the target, and the criterion the weights."""
         self._set_training(training)
-        losses = self.infer(*batch)
-        return {"loss": self.criterion_(losses, None), "y_pred": losses}
+        x, target = batch
+        target, weight = target if isinstance(target, tuple) else (target, None)
+        losses = self.infer(x, target)
+        return {"loss": self.criterion_(losses, None if weight is None else weight.to(self.device)), "y_pred": losses}
 
     def notify(self, method_name, **cb_kwargs):
         keyboard = getattr(self, "keyboard_", None) or Keyboard()  # there is none where a user trains the net

@@ -1,9 +1,9 @@
 """``fit`` and ``partial_fit`` of all that are trained on rows alone, written once.
 
-An estimator adds four things: ``_spec()``, what its parameters ask of the module, plain values; ``_learn(X)``, what
-the rows say of it before any training: more plain values, and the arrays of its buffers (scaling, levels);
+An estimator adds four things: ``_spec()``, what its parameters ask of the module, plain values; ``_learn(X, weights)``,
+what the rows say of it before any training: more plain values, and the arrays of its buffers (scaling, levels);
 ``_build(spec)``, the module; its public verbs. One that can start where a linear model ends adds ``_may_start()`` and
-``_linear_model(X)``, the arrays of buffers and weights at that start.
+``_linear_model(X, weights)``, the arrays of buffers and weights at that start.
 """
 
 import math
@@ -19,10 +19,10 @@ from .checkpoints import cleared_at_the_end
 from .holes import filled, has_holes, with_draws
 from .rows import check_image_shape, drawn
 from .state import all_or_nothing, warn
+from .weights import FEW_ROWS, check_weights, merged, present
 
 EPOCHS = (10, 200)  # fewest and most, of max_iter=None where no linear model is there to start at
 APART, MOST_APART, FEWEST_TO_KEEP_APART = 0.2, 1000, 10  # rows kept apart to say how far to go from the start
-FEW_ROWS = 2000  # up to which all are trained on in the end
 STEPS_OF_FEW, STEPS_OF_MANY, STEPS_TO_WARM, FEWEST_EPOCHS = 2000, 4000, 100, 3
 STILL_FALLING = 0.01  # of the held-out loss, in the last tenth of the steps
 MOST_DRAWN = 20_000  # rows with holes that a linear model is learned from
@@ -34,7 +34,7 @@ class UnsupervisedEstimator(TorchEstimator):
 
     _parameter_constraints = {**TorchEstimator._parameter_constraints, "warm_start": ["boolean"]}
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Fit the model to X.
 
         Parameters
@@ -44,6 +44,10 @@ class UnsupervisedEstimator(TorchEstimator):
             is on its device; other dtypes become float64.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows, of which only the ratios count, in the loss and in what is learned before training and
+            kept beside the net. A row of weight 0 is left out. Of up to 2,000 rows, and without ``early_stopping``, a
+            row of weight 2 is a row given twice, to the bit. None: all alike.
 
         Returns
         -------
@@ -52,31 +56,39 @@ class UnsupervisedEstimator(TorchEstimator):
         Raises
         ------
         ValueError
-            If X or a parameter is not valid, or if the loss stops being finite. A first ``fit``, or one without
-            ``warm_start``, then leaves the estimator unfitted; one that goes on leaves it as it was.
+            If X, weights or a parameter are not valid, or if the loss stops being finite. A first ``fit``, or one
+            without ``warm_start``, then leaves the estimator unfitted; one that goes on leaves it as it was.
         KeyboardInterrupt
             At Ctrl-C; a ``fit`` that did not go on has kept the best weights so far.
         """
         anew = not (self.warm_start and hasattr(self, "net_"))
         with all_or_nothing(self, anew=anew), cleared_at_the_end():
             self._validate_params()
-            X = self._check_rows(X, reset=anew)
+            X, weights = self._weighted(X, sample_weight, reset=anew)
+            rows, weights, _ = merged(X, weights, early_stopping=self.early_stopping)
+            X = X[rows]
             seed = fresh_seed(self.random_state)
             apart = self._validation_rows(len(X), seed)
             decides = anew and self.max_iter is None and not self.early_stopping
-            pressed = self._fit_from_start(X, seed) if decides and self._may_start() else False
+            pressed = self._fit_from_start(X, weights, seed) if decides and self._may_start() else False
             if pressed is False:
-                self._prepare(X, seed, anew)
-                pressed = self._fit_epochs(X, apart, seed, keep=anew)
-            self._after_training(X)
+                self._prepare(X, weights, seed, anew)
+                pressed = self._fit_epochs(X, weights, apart, seed, keep=anew)
+            self._after_training(X, weights)
             if pressed:
                 raise pressed
         return self
 
-    def _fit_epochs(self, X, apart, seed, *, keep):
-        rows = self._rows(X, np.setdiff1d(np.arange(len(X)), apart))
+    def _weighted(self, X, sample_weight, *, reset):
+        """Rows and weights, checked: those above 0; no weights if these are all alike."""
+        X = self._check_rows(X, reset=reset)
+        weights, X = present(check_weights(sample_weight, len(X)), X)
+        return X, weights
+
+    def _fit_epochs(self, X, weights, apart, seed, *, keep):
+        rows = self._rows(X, np.setdiff1d(np.arange(len(X)), apart), weights)
         n_epochs = self.max_iter or training.epochs(self._n_steps, len(rows), self.batch_size, *EPOCHS)
-        held_out = self._held_out(X, apart) if len(apart) else None
+        held_out = self._held_out(X, apart, weights) if len(apart) else None
         phase = self._phase(rows, held_out=held_out, n_epochs=n_epochs, callbacks=self._callbacks(n_epochs))
         n_before = self.n_iter_
         pressed = self._train(phase, seed, keep=keep)
@@ -85,7 +97,7 @@ class UnsupervisedEstimator(TorchEstimator):
             tell_if_falling(losses, range(1, n_epochs + 1), "epochs", n_epochs)
         return pressed
 
-    def _fit_from_start(self, X, seed):
+    def _fit_from_start(self, X, weights, seed):
         """From the linear model on, as far as rows kept apart gain by it; False where there is no linear model.
 
         Few rows are then all trained on, from their own start, for as many steps; of many the best weights stay.
@@ -96,7 +108,8 @@ class UnsupervisedEstimator(TorchEstimator):
         few = n <= FEW_ROWS
         if n < FEWEST_TO_KEEP_APART:
             rest, apart = order, order[:0]
-        self._prepare(X[rest] if few else X, seed, True)
+        of_rest, of_apart = (None, None) if weights is None else (weights[rest], weights[apart])
+        self._prepare(*((X[rest], of_rest) if few else (X, weights)), seed, True)
         if not self._spec_.get("started"):
             return False
         if not len(apart):
@@ -107,18 +120,19 @@ class UnsupervisedEstimator(TorchEstimator):
         n_steps = STEPS_OF_FEW if few else STEPS_OF_MANY
         looks, pressed, history = None, None, []
         if len(apart):
-            looks = Looks(self._held_out(X, apart))
-            pressed = self._train(self._steps(self._rows(X, rest), n_steps, looks), seed, keep=True)
+            looks = Looks(self._held_out(X, apart), of_apart)
+            pressed = self._train(self._steps(self._rows(X, rest, weights), n_steps, looks), seed, keep=True)
             gains = looks.gains()
-            self.baseline_loss_, self.held_out_loss_ = float(looks.start_.mean()), float(looks.best_.mean())
+            self.baseline_loss_, self.held_out_loss_ = looks.mean(looks.start_), looks.mean(looks.best_)
             self._tell(looks, gains)
             history = self.history_
         if pressed or (len(apart) and gains and not few):
             self.n_steps_ = looks.best_step_
             return pressed
-        self._prepare(X, seed, True)
+        self._prepare(X, weights, seed, True)
         if len(apart) and gains:
-            pressed = self._train(self._steps(self._rows(X), n_steps, StopAfter(looks.best_step_)), seed, keep=True)
+            rows = self._rows(X, None, weights)
+            pressed = self._train(self._steps(rows, n_steps, StopAfter(looks.best_step_)), seed, keep=True)
         self.history_ = history or self.history_
         self.n_iter_ = len(self.history_)
         return pressed
@@ -135,14 +149,14 @@ class UnsupervisedEstimator(TorchEstimator):
         if not gains:
             warn(
                 f"The net does not beat the linear model that it starts at, on {len(looks.best_)} rows kept apart "
-                f"(a loss of {looks.best_.mean():.4g}, the linear model's is {looks.start_.mean():.4g}), so it stays "
+                f"(a loss of {self.held_out_loss_:.4g}, the linear model's is {self.baseline_loss_:.4g}), so it stays "
                 "that model. More rows may help, or corruption; else PCA or a Gaussian is all that they ask for."
             )
         else:
             steps, losses = zip(*looks.trace_, strict=True)
             tell_if_falling(losses, steps, "steps", len(self.history_))
 
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X, y=None, sample_weight=None):
         """Train for one pass over the rows of X.
 
         The first call learns the scaling (or binning) from its rows, and warns if they are fewer than 50; later calls
@@ -154,6 +168,8 @@ class UnsupervisedEstimator(TorchEstimator):
         X : array-like of shape (n_samples, n_features)
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            As in ``fit``: their ratios within a call count.
 
         Returns
         -------
@@ -162,27 +178,28 @@ class UnsupervisedEstimator(TorchEstimator):
         first = not hasattr(self, "net_")
         with all_or_nothing(self, anew=first):
             self._validate_params()
-            X = self._check_rows(X, reset=first)
+            X, weights = self._weighted(X, sample_weight, reset=first)
             seed = fresh_seed(self.random_state)
             if first:
                 tell_of_few_rows(len(X))
             else:
                 seed = (seed + self.n_iter_) % 2**31  # not the same shuffle in every call
-            self._prepare(X, seed, first)
-            self._train(self._phase(self._rows(X), n_epochs=1, scheduled=False, checkpoint=None), seed, keep=False)
+            self._prepare(X, weights, seed, first)
+            phase = self._phase(self._rows(X, None, weights), n_epochs=1, scheduled=False, checkpoint=None)
+            self._train(phase, seed, keep=False)
             if first or len(X) >= FEWEST_ROWS:  # else less telling than what came before
-                self._after_training(X)
+                self._after_training(X, weights)
         return self
 
-    def _prepare(self, X, seed, anew):
+    def _prepare(self, X, weights, seed, anew):
         """Build the net, or see that the one there is is still what the parameters ask for."""
         spec = self._spec()
         if anew:
-            decided, buffers = self._learn(X)
+            decided, buffers = self._learn(X, weights)
             self._asked_ = spec
             self._start_net(spec | decided | {"seed": seed}, seed, buffers)
             if self._spec_.get("started"):
-                fill(self._module, self._linear_model(self._drawn(X)))
+                fill(self._module, self._linear_model(self._drawn(X), weights))
             return
         changed = sorted(key for key in spec if spec[key] != self._asked_[key])
         if check_image_shape(self.image_shape, self.n_features_in_) != self.image_shape_:
@@ -193,14 +210,15 @@ class UnsupervisedEstimator(TorchEstimator):
                 "warm_start=False and call fit to start anew."
             )
 
-    def _rows(self, X, index=None):
+    def _rows(self, X, index=None, weights=None):
         """Rows to train on, some of X."""
-        return self._held_out(X, index)
+        return self._held_out(X, index, weights)
 
-    def _held_out(self, X, index=None):
+    def _held_out(self, X, index=None, weights=None):
         """Some rows of X; where any have holes these are filled, and what is seen goes beside them."""
-        some = X if index is None else X[index]
-        return Rows(filled(self.net_, some), targets=~np.isnan(some)) if has_holes(some) else Rows(X, index)
+        if not has_holes(X):
+            return Rows(X, index, weights=weights)
+        return Rows(filled(self.net_, X), index, ~np.isnan(X), weights)
 
     def _drawn(self, X):
         """Rows that a linear model can be learned from: holes are drawn, as means would leave too little variance."""
@@ -214,7 +232,7 @@ class UnsupervisedEstimator(TorchEstimator):
         """Callbacks of the model's own for ``fit``."""
         return []
 
-    def _after_training(self, X):
+    def _after_training(self, X, weights):
         """Fitted attributes that need the trained net, from the rows that it was trained on."""
 
 

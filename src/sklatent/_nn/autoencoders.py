@@ -3,9 +3,13 @@
 import torch
 from torch import nn
 
-from .likelihoods import GreyBernoulli, SquaredError
+from .likelihoods import AbsoluteError, GreyBernoulli, Huber, SquaredError
 from .linear import LinearPlus
 
+LOSSES = {
+    "squared_error": SquaredError, "absolute_error": AbsoluteError, "huber": Huber,
+    "binary_cross_entropy": GreyBernoulli,
+}  # fmt: skip
 PULL = 1.0  # of codes towards PCA's
 
 
@@ -71,7 +75,7 @@ class Coder(nn.Module):
 class Autoencoder(Coder):
     r"""Reconstruction error of each row, summed over its features, in scaled units.
 
-    Squared error: ``|decoder(encoder(u)) - u|^2``. Binary cross-entropy, for u in [0, 1]:
+    Squared error: ``|decoder(encoder(u)) - u|^2``; absolute and Huber's alike. Binary cross-entropy, for u in [0, 1]:
     ``-sum u log p + (1 - u) log (1 - p)`` with ``p = sigmoid(decoder(encoder(u)))``.
 
     From a linear start, training adds ``PULL`` times PCA's error for each unit that codes move away from PCA's, in mean
@@ -87,26 +91,37 @@ class Autoencoder(Coder):
         k.
     corruption : callable or None
         In training the encoder sees the corrupted row; the clean row stays the target.
-    loss : {"squared_error", "binary_cross_entropy"}
+    loss : a name of ``LOSSES``, or callable
+        Rows u and reconstructions, two of (n, d), to their losses, (n,).
     holes : Gaussians
     """
 
     def __init__(
         self, scaling, encoder, decoder, input_shape, n_latent, corruption=None, loss="squared_error", holes=None
     ):  # fmt: skip
-        likelihood = GreyBernoulli() if loss == "binary_cross_entropy" else SquaredError()
+        likelihood = SquaredError() if callable(loss) else LOSSES[loss]()
         super().__init__(scaling, encoder, decoder, input_shape, likelihood, n_latent, corruption, holes)
+        self.loss = loss if callable(loss) else None
 
     def forward(self, x, seen=None):  # (n, d) -> (n,)
         u = self._scaled(x)
         linear, share = self._parts(u)
-        loss = -of_seen(self.likelihood.log_prob(self._params(linear + share), u), seen).sum(1)
+        params = self._params(linear + share)
+        if self.loss:
+            rebuilt = self.likelihood.mean(params)
+            loss = self.loss(u, rebuilt if seen is None else torch.where(seen, rebuilt, u))
+        else:
+            loss = -of_seen(self.likelihood.log_prob(params, u), seen).sum(1)
         if self.started and self.training:
             loss = loss + PULL * self.decoder.scale.square().sum() * share.square().mean(1)
         return loss
 
     def decode(self, z):  # (n, k) -> (n, d) in the units of x
         return self.scaling.inverse(self.likelihood.mean(self._params(self._unscaled(z))))
+
+    def squared_errors(self, x, seen=None):  # (n, d) -> (n, d), of what ``decode`` gives, in scaled units
+        scaled, rebuilt = self.scaling.scaled, self.decode(self.encode(x))
+        return of_seen((scaled(x.to(rebuilt.dtype)) - scaled(rebuilt)).square(), seen)
 
 
 def of_seen(terms, seen):  # (..., n, d)

@@ -231,6 +231,20 @@ class SquaredError:
         return params.squeeze(-1)
 
 
+class AbsoluteError(SquaredError):
+    """Minus the distance."""
+
+    def log_prob(self, params, u, beyond=None, limits=None):  # (..., 1), (...) -> (...)
+        return -(params.squeeze(-1) - u).abs()
+
+
+class Huber(SquaredError):
+    """Minus half the squared distance up to 1, beyond minus the distance, less a half (Huber 1964)."""
+
+    def log_prob(self, params, u, beyond=None, limits=None):  # (..., 1), (...) -> (...)
+        return -F.huber_loss(params.squeeze(-1), u, reduction="none")
+
+
 class GaussianMixture:
     """Real values, in scaled units: p(u) = sum_k w_k N(u; m_k, s_k^2 + reg_covar).
 

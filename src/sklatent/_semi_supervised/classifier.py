@@ -18,13 +18,14 @@ from .._bridge.checkpoints import cleared_at_the_end
 from .._bridge.docs import fill_doc
 from .._bridge.rows import detached
 from .._bridge.state import all_or_nothing, warn
+from .._bridge.weights import check_weights, copies, merged, present
 from .._nn.classifier import Classifier
 from .._nn.corruption import CORRUPTIONS, make_corruption
 from .graph import check_index
 from .label_spreading import ROWS_TO_COMPARE, GraphLabelSpreading, compare_with_pca
 from .labels import UNLABELLED, MostLikelyClass, check_missing, encode_labels
 from .recipes import recipe
-from .targets import class_weights, one_hot, pooled_with_linear, pseudo_labels
+from .targets import class_weights, one_hot, pooled_with_linear, pseudo_labels, weighted
 
 
 @fill_doc
@@ -93,7 +94,8 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
     encoder_ : AutoencoderTransformer or VAETransformer
         As it was before it was fine-tuned.
     graph_ : GraphLabelSpreading
-        Fitted to the codes of the last round; only if there were unlabelled rows, as the next three.
+        Fitted to the codes of the last round, of up to 2,000 rows without copies; only if there were unlabelled rows,
+        as the next three.
     label_distributions_ : ndarray of shape (n_samples, n_classes), float64
         Of the rows of ``fit``.
     transduction_ : ndarray of shape (n_samples,)
@@ -175,7 +177,7 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
     ):  # fmt: skip
         self._store(locals())
 
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Train the encoder on all rows, and the classifier on what the labelled ones say of them.
 
         Parameters
@@ -184,6 +186,11 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
             Rows; dtypes are kept as the encoders keep them.
         y : array-like of shape (n_samples,)
             Classes; -1 marks an unlabelled row. Strings beside -1 take ``dtype=object``.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows, of which only the ratios count: in the encoder's ``fit``, in the loss of labels and of
+            what the graph says, and in the regression beside it; the graph itself has none. A row of weight 0 is left
+            out, of the attributes too. Of up to 2,000 rows, and without ``early_stopping``, a row of weight 2 is a row
+            given twice. None: all alike.
 
         Returns
         -------
@@ -196,28 +203,32 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
         TypeError
             If ``encoder`` is none of this library's with an encoder and a decoder.
         ValueError
-            If no row has a label, if labels are real numbers, or if the loss stops being finite.
+            If no row has a label, if labels are real numbers, if weights are not valid, or if the loss stops being
+            finite.
         """
         with all_or_nothing(self), cleared_at_the_end():
             self._validate_params()
             check_missing(y)
             encoder = self._checked_encoder(X)
             X, y = validate_data(self, detached(X), y, dtype=DTYPES, order=None)
+            weights, X, y = present(check_weights(sample_weight, len(X)), X, y)
             self.classes_, codes = encode_labels(y)
+            rows, weights, place = merged(X, weights, codes, self.early_stopping)
+            X, codes = X[rows], codes[rows]
             if (codes == UNLABELLED).any():
                 check_index(X)  # before anything is trained
             seed = fresh_seed(self.random_state)
-            known, apart = self._labels_apart(codes, seed)
-            self.encoder_ = self._fitted_encoder(encoder, X, seed)
+            known, apart = self._labels_apart(codes, weights, seed)
+            self.encoder_ = self._fitted_encoder(encoder, X, weights, seed)
             self.image_shape_ = self.encoder_.image_shape_
-            steps = self._plan(known, apart)
+            steps = self._plan(known, apart, weights)
             spec = {"augmentation": self.augmentation_, "mixup": self.mixup, "vat": self.vat_, "seed": seed}
             self._start_net(spec, seed, {})
             if (codes == UNLABELLED).any():
                 self.agreement_ = self._compare(X, self._codes(X), known, seed)
-            pressed = self._learn(steps, X, codes, known, apart, seed)
+            pressed = self._learn(steps, X, codes, weights, known, apart, seed)
             if (codes == UNLABELLED).any():
-                self._spread(X, codes)
+                self._spread(X, codes, place)
             if pressed:
                 raise pressed
         return self
@@ -272,7 +283,7 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
             encoder.transform(_safe_indexing(X, [0]))  # as given: it may know the columns by name
         return encoder
 
-    def _fitted_encoder(self, encoder, X, seed):
+    def _fitted_encoder(self, encoder, X, weights, seed):
         """The encoder, fitted here on X unless it is frozen."""
         if isinstance(self.encoder, FrozenEstimator):
             return encoder
@@ -284,16 +295,17 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
             encoder.set_params(random_state=seed)
         if encoder.checkpoint is None:
             encoder.set_params(checkpoint=self.checkpoint)
-        return encoder.fit(X)
+        return encoder.fit(X, sample_weight=weights)
 
-    def _plan(self, known, apart):
+    def _plan(self, known, apart, weights):
         """What the net is to learn, step by step; what the parameters leave open is the recipe's."""
         defaults = recipe(self.image_shape_)
         auto = isinstance(self.augmentation, str) and self.augmentation == "auto"
         self.augmentation_ = defaults.augmentation if auto else self.augmentation
         self.vat_ = defaults.vat if self.vat is None else self.vat
         self.n_rounds_ = defaults.n_rounds if self.n_rounds is None else self.n_rounds
-        steps = defaults.steps(known, apart, self.batch_size, self.n_rounds_)
+        counts = copies(weights)
+        steps = defaults.steps(known, apart, self.batch_size, self.n_rounds_, 1 if counts is None else counts)
         rate = self.encoder_learning_rate
         steps = [
             step._replace(max_iter=self.max_iter or step.max_iter, rate=step.rate if rate is None else rate)
@@ -310,16 +322,17 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
         coder.code_scale.fill_(1.0)  # the head learns its own
         return Classifier(coder, self._n_features_out, len(self.classes_), mixup=spec["mixup"], vat=spec["vat"])
 
-    def _learn(self, steps, X, codes, known, apart, seed):
+    def _learn(self, steps, X, codes, weights, known, apart, seed):
         """Labels, or what the graph over the codes as they are now says of all rows; the key that ended it, or None."""
-        weights = class_weights(self.class_weight, self.classes_, codes)
+        of_classes = class_weights(self.class_weight, self.classes_, codes, weights)
         for i, step in enumerate(steps):
-            targets = one_hot(codes, weights)
+            targets = one_hot(codes, of_classes)
             if step.learns == "graph":
                 Z = self._codes(X)
                 graph = self._new_graph().fit(Z, known)
-                q = pooled_with_linear(graph, Z, known) if step.pooled else graph.label_distributions_
-                targets = pseudo_labels(q, codes, weights)
+                q = pooled_with_linear(graph, Z, known, weights) if step.pooled else graph.label_distributions_
+                targets = pseudo_labels(q, codes, of_classes)
+            targets = weighted(targets, weights, step.index)
             callbacks = [Freeze("coder", self.freeze)] if self.freeze else []
             callbacks += [WeightAverage(self.ema_decay)] if self.ema_decay else []
             phase = self._phase(
@@ -331,12 +344,12 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
                 return pressed
         return None
 
-    def _spread(self, X, codes):
+    def _spread(self, X, codes, place):
         """The graph that predicts, from all labels; those kept apart have done their work."""
         self.graph_ = self._new_graph().fit(self._codes(X), codes)
-        self.label_distributions_ = self.graph_.label_distributions_
-        best = np.where(codes == UNLABELLED, self.label_distributions_.argmax(axis=1), codes)
-        self.transduction_ = self.classes_[best]
+        found = self.graph_.label_distributions_
+        best = np.where(codes == UNLABELLED, found.argmax(axis=1), codes)
+        self.label_distributions_, self.transduction_ = found[place], self.classes_[best[place]]
 
     def _new_graph(self):
         return GraphLabelSpreading() if self.graph is None else clone(self.graph)
@@ -355,8 +368,8 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
                 )
         return found
 
-    def _labels_apart(self, codes, seed):
-        """The labels without those of the rows kept apart for early stopping, and these rows."""
+    def _labels_apart(self, codes, weights, seed):
+        """The labels without those of the rows kept apart for early stopping; these rows, as often as they count."""
         known = codes.copy()
         labelled = np.flatnonzero(codes != UNLABELLED)
         apart = labelled[self._validation_rows(len(labelled), seed)]
@@ -367,7 +380,8 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
                 f"early_stopping=True keeps all rows of the class {self.classes_.tolist()[missing[0]]!r} apart. Label "
                 "more rows or pass early_stopping=False."
             )
-        return known, apart
+        counts = copies(weights)
+        return known, apart if counts is None else np.repeat(apart, counts[apart])
 
     # -- what is shared with the encoders --------------------------------------------------------------------
 

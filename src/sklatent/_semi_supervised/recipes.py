@@ -47,10 +47,11 @@ class Recipe:
     labels_first: bool  # learn the labelled rows before the first graph is made
     pooled: bool  # average what the graph says with logistic regression
 
-    def steps(self, known, apart, batch_size, n_rounds):
-        """What the net is to learn of rows of which some are labelled, in turn."""
-        labelled = np.flatnonzero(known != UNLABELLED)
-        unlabelled = np.setdiff1d(np.flatnonzero(known == UNLABELLED), apart)
+    def steps(self, known, apart, batch_size, n_rounds, counts=1):
+        """What the net is to learn of rows of which some are labelled, in turn; each row counts so often."""
+        every = np.repeat(np.arange(len(known)), counts)
+        labelled = every[known[every] != UNLABELLED]
+        unlabelled = every[(known[every] == UNLABELLED) & ~np.isin(every, apart)]
         if not len(unlabelled):
             return [self._step("labels", labelled, self.on_labels, batch_size)]
         on_graph = with_labels_repeated(labelled, unlabelled)
