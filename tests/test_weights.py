@@ -208,9 +208,7 @@ def test_mixture_of_weighted_rows():
     assert_allclose(weights @ means, np.average(X, axis=0, weights=REAL), atol=5e-3)  # drawn in 2,000 rows
     alike = np.full(40, 0.4)
     for one, other in zip(*(started_at(X, **chosen_mixture(X, each)) for each in (None, alike)), strict=True):
-        assert_allclose(
-            one, other
-        )  # of one component the shrinkage towards the mean of all is none, whatever its share
+        assert_allclose(one, other)  # one component is shrunk towards the mean of all by nothing, whatever the share
 
 
 def test_standard_error_of_a_weighted_mean():
