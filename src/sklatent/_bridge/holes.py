@@ -1,27 +1,32 @@
 """What is learned of rows with holes before any training: Gaussians that say what is missing.
 
-Of several candidates, from one Gaussian to a mixture, the first is taken that fills in values hidden from it as well as
-the best does, within one standard error.
+Of several candidates, from the means by way of one Gaussian to a mixture, the first is taken that fills in values
+hidden from it as well as the best does, within one standard error.
 """
+
+import warnings
 
 import numpy as np
 import torch
 from sklearn import config_context
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 
 from .._nn.gaussians import Gaussians
+from .._nn.scaling import Affine
 from .devices import generator
 from .rows import drawn
 from .training import apply, inference_rows
-from .weights import times
+from .weights import standard_error, times
 
 MOST_ROWS, MOST_RANK = 2000, 32
 MOST_NUMBERS, MOST_OF_MIXTURE = 2**23, 2**21  # rows times rank times features of one step of EM
 MOST_FEATURES = 512  # of EM; of more, what is missing counts as the mean while the Gaussian is learned
 FLOOR = 1e-3  # of a variance, in scaled units
 STEPS, STEPS_OF_MIXTURE = 30, 15  # of EM, at most
-SHARES, SIZES = (0.0, 0.1, 0.3), (3, 6)  # the diagonal's share of one Gaussian's covariance; components of a mixture
+SHARES, SIZES = (1.0, 0.3, 0.1, 0.0), (3, 6)  # the diagonal's of one Gaussian's covariance; components of a mixture
+MOST_SQUARE = 4.0  # that one value counts for, in scaled units: else the few that are far out choose
 HIDDEN, SEED = 0.2, 20_261_126  # of what is there, to choose by; by a seed that no one has made the holes with
 
 
@@ -133,13 +138,14 @@ def _mixture(one, U, seen, size):
     """A mixture by EM, from clusters of the rows as one Gaussian fills them."""
     filled, d = one.expected(U, seen), U.shape[1]
     covariance = one.factor[0] @ one.factor[0].T + one.variance[0].diag()
-    with config_context(array_api_dispatch=False):
+    with config_context(array_api_dispatch=False), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of rows that repeat
         labels = torch.from_numpy(KMeans(size, n_init=1, random_state=0).fit_predict(filled.numpy()))
-    groups = [filled[labels == k] for k in range(size)]
+    groups = [filled[labels == k] for k in labels.unique()]
     means = torch.stack([rows.mean(0) for rows in groups])
     scatters = [(rows - rows.mean(0)).T @ (rows - rows.mean(0)) + d * covariance for rows in groups]
     covariances = torch.stack([scatter / (len(rows) + d) for scatter, rows in zip(scatters, groups, strict=True)])
-    mixture = Gaussians(d, size, one.factor.shape[2])
+    mixture = Gaussians(d, len(groups), one.factor.shape[2])
     mixture.set(torch.tensor([len(rows) for rows in groups]).double(), means, covariances, FLOOR)
     return mixture.em(U, seen, FLOOR, STEPS_OF_MIXTURE)
 
@@ -152,9 +158,13 @@ def _chosen(U, seen, rank):
     candidates = {(share, 1): _shrunk(one, share) for share in SHARES}
     if U.numel() * rank <= MOST_OF_MIXTURE and len(U) >= 4 * max(SIZES):
         candidates |= {(0.0, size): _mixture(one, U, seen, size) for size in SIZES}
-    squares = {key: (each.expected(U, seen) - U).square()[hidden] for key, each in candidates.items()}
-    best = min(squares.values(), key=lambda each: each.mean())
-    for key, each in squares.items():
-        behind = each - best
-        if behind.mean() <= behind.std() / max(1, len(behind)) ** 0.5 or not len(behind):
-            return key
+    ends = Affine(U.shape[1])
+    ends.lower, ends.upper = U.where(seen, torch.inf).amin(0), U.where(seen, -torch.inf).amax(0)
+    squares = {
+        key: (ends.near(each.expected(U, seen)) - U).square().clamp(max=MOST_SQUARE)[hidden].numpy()
+        for key, each in candidates.items()
+    }
+    if hidden.sum() < 2:
+        return SHARES[-1], 1
+    best = min(squares.values(), key=np.mean)
+    return next(key for key, each in squares.items() if np.mean(each - best) <= standard_error(each - best))

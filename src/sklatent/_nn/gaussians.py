@@ -96,7 +96,7 @@ class Gaussians(nn.Module):
     def fill(self, x, seen, scaling, noise=None):  # (n, d) raw -> (n, d) raw, or (draws, n, d) by noise
         """``expected`` or ``draw`` in the units of x, which stays as it is where it is seen."""
         u = scaling.scaled(torch.where(seen, x, 0))
-        filled = self.expected(u, seen) if noise is None else self.draw(u, seen, noise)
+        filled = scaling.near(self.expected(u, seen)) if noise is None else self.draw(u, seen, noise)
         return torch.where(seen, x, scaling.inverse(filled).to(x.dtype))
 
     def at(self, k, code):  # (..., q) -> (..., d)

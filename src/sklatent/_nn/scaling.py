@@ -7,6 +7,7 @@ before it is centred. They come from the rows, before any training, and are save
 import torch
 from torch import nn
 
+BEYOND = 0.5  # of its range, that a feature may be filled in beyond it
 FAR = 1e15  # in scaled units; beyond it a value is taken for FAR, so that squares stay finite in float32
 
 
@@ -39,6 +40,11 @@ class Affine(nn.Module):
     def inside(self, u):
         """Clip to the fitted range. An encoder that sees clipped rows cannot follow an outlier outwards."""
         return u.clamp(self.lower.to(u.dtype), self.upper.to(u.dtype))
+
+    def near(self, u):
+        """Clip to the fitted range and half as much on either side: a linear map may see far beyond any value."""
+        low, high = self.lower.to(u.dtype), self.upper.to(u.dtype)
+        return u.clamp(low - BEYOND * (high - low), high + BEYOND * (high - low))
 
     def inverse(self, u):  # (n, d) -> (n, d) float64 (float32 where the device has no float64)
         x = u.to(self.scale.dtype) * self.scale + self.shift
