@@ -243,7 +243,7 @@ def test_a_builder_that_returns_a_wrong_shape(cls):
 def test_conv_and_affine_need_an_image_shape(cls):
     with pytest.raises(ValueError, match="architecture='conv' needs image_shape"):
         small(cls, architecture="conv").fit(X)
-    with pytest.raises(ValueError, match="corruption='affine' warps images, but image_shape is None"):
+    with pytest.raises(ValueError, match="corruption='affine' warps images and series, but image_shape is None"):
         small(cls, corruption="affine").fit(X)
     with pytest.raises(ValueError, match="The 'corruption' parameter"):
         small(cls, corruption="blur").fit(X)

@@ -6,7 +6,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from .._bridge.base import DensityMethods
 from .._bridge.docs import fill_doc
-from .._bridge.rows import is_whole, learn_affine, scaled
+from .._bridge.rows import learn_affine, n_scales, scaled, whole_pixels
 from .._nn.autoencoders import Autoencoder
 from .._nn.scaling import Affine
 from .base import CoderTransformer
@@ -117,8 +117,8 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
 
     def _learn(self, X):
         onto = "unit" if self.loss == "binary_cross_entropy" else "standard"
-        shared = self.image_shape_ is not None
-        return {"clips": shared and is_whole(X)}, learn_affine(X, "scaling", onto=onto, shared=shared)
+        shared = n_scales(self.image_shape_)
+        return {"clips": whole_pixels(X, self.image_shape_)}, learn_affine(X, "scaling", onto=onto, shared=shared)
 
     def _linear_model(self, X):
         return pca_start(scaled(X, self._module.scaling), self._n_features_out)

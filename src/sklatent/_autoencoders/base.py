@@ -131,7 +131,7 @@ class CoderTransformer(UnsupervisedEstimator):
             options = {"activation": spec["activation"]}
             if spec["hidden_layer_sizes"] is not None:
                 options["widths"] = spec["hidden_layer_sizes"]
-            build = partial(builders.conv if build == "conv" else builders.mlp, **options)
+            build = partial(builders.built_in(build, shape), **options)
         encoder, decoder = _built(build, shape, out_shape, n_code, n_latent)
         _check_shape("encoder", encoder, shape, (n_code,))
         _check_shape("decoder", decoder, (n_latent,), out_shape)

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._bridge.base import SampleMethods
 from .._bridge.callbacks import LinearWarmUp
 from .._bridge.docs import fill_doc
-from .._bridge.rows import check_whole, is_whole, learn_affine, learn_levels, scaled
+from .._bridge.rows import check_whole, learn_affine, learn_levels, n_scales, scaled, whole_pixels
 from .._bridge.state import warn
 from .._nn.autoencoders import VAE
 from .._nn.likelihoods import LEVEL_LIKELIHOODS, Gaussian, GreyBernoulli
@@ -267,11 +267,11 @@ class VAETransformer(SampleMethods, CoderTransformer):
         return LEVEL_LIKELIHOODS[name](spec["n_levels"]), Reals(n_features), make_levels(spec)
 
     def _learn(self, X):
-        shared = self.image_shape_ is not None
+        shared = n_scales(self.image_shape_)
         onto = "unit" if self.likelihood == "bernoulli" else "standard"
         buffers = learn_affine(X, "scaling", onto=onto, shared=shared)
         if self.likelihood not in LEVEL_LIKELIHOODS:
-            return {"clips": shared and is_whole(X)}, buffers
+            return {"clips": whole_pixels(X, self.image_shape_)}, buffers
         decided, of_levels = learn_levels(X, self.n_levels, shared=shared)
         return decided, buffers | of_levels
 

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._bridge import training
 from .._bridge.base import SampleMethods, fresh_seed
 from .._bridge.callbacks import WeightAverage
-from .._bridge.rows import check_whole, detached, learn_levels
+from .._bridge.rows import check_whole, detached, learn_levels, n_scales
 from .._bridge.state import warn
 from .._bridge.unsupervised import UnsupervisedEstimator
 from .._nn.autoregressive import AutoregressiveModel
@@ -192,7 +192,7 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         return {"n_features": self.n_features_in_, **asked}
 
     def _learn(self, X):
-        return learn_levels(X, self.n_levels, shared=self.image_shape_ is not None)
+        return learn_levels(X, self.n_levels, shared=n_scales(self.image_shape_))
 
     def _build(self, spec):
         likelihood = LEVEL_LIKELIHOODS[spec["likelihood"]](spec["n_levels"])
