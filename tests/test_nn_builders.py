@@ -203,7 +203,7 @@ def test_make_corruption():
     assert make_corruption(None) is None
     own = partial(torch.mul, other=2)
     assert make_corruption(own) is own
-    assert CORRUPTIONS == {"noise", "mask", "swap", "affine", "elastic", "flip"}
+    assert {"noise", "mask", "swap", "affine", "elastic", "flip"} == CORRUPTIONS
     for name in ("affine", "elastic", "flip"):
         with pytest.raises(ValueError, match=f"'{name}' warps images and series, but image_shape is None"):
             make_corruption(name)

@@ -8,9 +8,12 @@ from .._bridge.base import DensityMethods
 from .._bridge.docs import fill_doc
 from .._bridge.rows import learn_affine, n_scales, scaled, whole_pixels
 from .._nn.autoencoders import Autoencoder
+from .._nn.corruption import moves_in_time
 from .._nn.scaling import Affine
 from .base import CoderTransformer
-from .starts import pca_start
+from .starts import pca_start, pooled_start
+
+ROWS_AT_ONCE = 256  # of which the features of random kernels are made
 
 
 @fill_doc
@@ -121,7 +124,15 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
         return {"clips": whole_pixels(X, self.image_shape_)}, learn_affine(X, "scaling", onto=onto, shared=shared)
 
     def _linear_model(self, X):
-        return pca_start(scaled(X, self._module.scaling), self._n_features_out)
+        U, k = scaled(X, self._module.scaling), self._n_features_out
+        return pooled_start(U, self._pooled_features(U), k) if self._spec_["pooled"] else pca_start(U, k)
+
+    def _pooled_features(self, U):
+        encoder = self._module.encoder
+        chunks = torch.from_numpy(U).to(encoder.weight).split(ROWS_AT_ONCE)
+        return torch.cat([encoder.features(chunk) for chunk in chunks]).cpu().double().numpy()
 
     def _may_start(self):
-        return super()._may_start() and self.loss == "squared_error"
+        if self.loss != "squared_error" or not isinstance(self.architecture, str):
+            return False
+        return self.corruption is None or moves_in_time(self.corruption, self.image_shape_)

@@ -55,7 +55,7 @@ class ReconstructionDisplay(Display):
     Both rows are drawn on one scale, from the smallest to the largest value of ``images``. Three channels are
     red, green and blue; of other numbers of channels the first is shown.
 
-    Of series, ``(channels, 1, n_steps)``, each channel has a colour and a scale of its own; the reconstruction is dashed.
+    Of series, ``(channels, 1, n_steps)``, each channel has a colour and a scale of its own, the same for both.
 
     Examples
     --------

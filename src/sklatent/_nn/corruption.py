@@ -167,6 +167,12 @@ def make_corruption(corruption, image_shape=None, parameter="corruption"):
     return steps[0] if len(steps) == 1 else Chain(steps)
 
 
+def moves_in_time(corruption, image_shape):
+    """Whether what is named moves the rows of a series in time, so that a code is to say what happens, not when."""
+    named = {corruption} if isinstance(corruption, str) else set() if callable(corruption) else set(corruption)
+    return series.is_series(image_shape) and not named.isdisjoint(("affine", "elastic"))
+
+
 def _strength(name, corruption, parameter):
     """The strength given for a name, as a list of one; an empty list where there is none."""
     if not isinstance(corruption, dict):

@@ -23,9 +23,9 @@ def is_series(image_shape):
 class TimeWarp:
     """Read each row at other times, and at another amplitude, each drawn uniformly within +- its strength.
 
-    ``shift`` is a share of the length; ``stretch`` (about the middle) and ``amplitude`` (about the channel's mean) are
-    in log units. ``bend`` adds a smooth displacement of that standard deviation, a share of the length. Before the first
-    step and after the last, their values go on.
+    ``shift`` is a share of the length; ``stretch`` (about the middle) and ``amplitude`` (about the channel's mean)
+    are in log units. ``bend`` adds a smooth displacement of that standard deviation, a share of the length. Before
+    the first step and after the last, their values go on.
     """
 
     def __init__(self, shift=0.0, stretch=0.0, amplitude=0.0, bend=0.0):
