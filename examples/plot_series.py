@@ -94,7 +94,7 @@ def draw_band(ax, row, where, band, title):
     ax.fill_between(steps, low, high, color="C0", alpha=0.25, linewidth=0, label="80 %")
     ax.plot(steps, middle, color="C0", label="median of the draws")
     ax.plot(row, color="black", linewidth=1, label="the series")
-    ax.set(title=title, xlabel="step")
+    ax.set(title=title, xlabel="step", ylim=(-0.2, 1.6))
 
 
 def main():
@@ -118,8 +118,8 @@ def main():
     forecast = bands(drawn(density, some, ahead), some[:, ahead], "12 steps ahead")
 
     figure, axes = plt.subplots(2, 3, figsize=(12, 6), layout="constrained")
-    axes[0, 0].plot(series[:4].ravel(), linewidth=0.8)
-    axes[0, 0].set(title="Four blocks of the series", xlabel="step")
+    axes[0, 0].plot(series[4:7].ravel(), linewidth=0.8)
+    axes[0, 0].set(title="Three blocks of the series", xlabel="step")
     points = PCA(2).fit_transform(encoder.transform(X_test))
     for way, name in enumerate(WAYS):
         axes[0, 1].scatter(*points[ways_later[blocks_test] == way].T, s=6, label=name)
@@ -133,7 +133,7 @@ def main():
     draw_band(axes[1, 0], some[0], GAP, [part[0] for part in filled], "A gap filled")
     for ax, i in zip(axes[1, 1:], (1, 2), strict=True):
         draw_band(ax, some[i], ahead, [part[i] for part in forecast], "A forecast")
-    axes[1, 1].legend(frameon=False, fontsize=8)
+    axes[1, 1].legend(frameon=False, loc="upper left", ncols=3, fontsize=8)
     output.mkdir(parents=True, exist_ok=True)
     figure.savefig(output / "series.png", dpi=100)
     print(f"\nPicture: {output / 'series.png'}; {time.perf_counter() - start:.0f} s in all")

@@ -25,7 +25,8 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
     .. math:: \sum_i \ell\bigl(x_i,\, g(f(\tilde x_i))\bigr),
 
     where the encoder f gives ``n_components`` codes and the decoder g rows; both are linear, deep and dense, or
-    convolutional. Features are standardised inside: each by itself in a table, all pixels alike in an image.
+    convolutional. Features are standardised inside: each by itself in a table, all pixels alike in an image, and all
+    steps of a channel alike in a series.
 
     Parameters
     ----------
@@ -52,6 +53,10 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
     rows, plus nets whose last layers start at zero; ``fit`` warns where they bring nothing. Warped rows, and others'
     builders, start plain.
 
+    Series under ``"affine"`` or ``"elastic"`` start elsewhere: the encoder at PCA of how often each of many random
+    kernels fits anywhere in the row (Dempster et al. 2020), the decoder at a ridge regression of the rows on these
+    codes. They say what happens, not when: good for few labels, poor for rebuilding.
+
     The encoder sees rows clipped to the range of ``fit``, so that a value outside it moves the code no farther;
     ``score_samples`` compares with the row as it is. Codes are float32.
 
@@ -61,6 +66,9 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
 
     P. Vincent, H. Larochelle, Y. Bengio, P.-A. Manzagol, "Extracting and composing robust features with denoising
     autoencoders", 2008.
+
+    A. Dempster, F. Petitjean, G. I. Webb, "ROCKET: exceptionally fast and accurate time series classification using
+    random convolutional kernels", 2020.
 
     Examples
     --------
