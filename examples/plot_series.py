@@ -3,8 +3,9 @@ One long series: codes, anomalies, gaps and a forecast
 ======================================================
 
 A row is a window of the series: numpy's ``sliding_window_view`` makes them without a copy, and ``image_shape=(1,
-n_steps)`` says that the steps are neighbours in time. Neighbouring windows share most of their steps, so they are not
-independent draws: the detector gets blocks of the series as ``groups``, and no window reaches over the end of its block.
+n_steps)`` says that the steps are neighbours in time. Windows next to each other share most of their steps, so they are
+no independent draws: the detector gets blocks of the series as ``groups``, and no window reaches over the end of its
+block.
 
 The series is made here: a machine that works in one of three ways, two of which differ in the direction of time alone,
 at a tempo of its own in each block of 120 steps.
@@ -29,7 +30,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from sklatent import AutoencoderTransformer, DensityOutlierDetector, PixelCNNDensity
+from sklatent import AutoencoderTransformer, DensityOutlierDetector, NeighborsDensity, PixelCNNDensity
 
 BLOCK, N_STEPS, STRIDE = 120, 48, 6
 WAYS = ("rises slowly", "falls slowly", "two humps")
@@ -63,7 +64,7 @@ def few_labels(X, ways, X_test, ways_test, random):
 
 def detect(X, blocks, X_test, random):
     """False alarms at 5 %, and what is found of windows in which the sensor hung for a while."""
-    detector = DensityOutlierDetector(contamination=0.05, random_state=0).fit(X, groups=blocks)
+    detector = DensityOutlierDetector(NeighborsDensity(1), contamination=0.05, random_state=0).fit(X, groups=blocks)
     hung = X_test.copy()
     for row, start in zip(hung, random.randint(0, N_STEPS - 16, size=len(hung)), strict=True):
         row[start : start + 16] = row[start]
@@ -133,7 +134,7 @@ def main():
     draw_band(axes[1, 0], some[0], GAP, [part[0] for part in filled], "A gap filled")
     for ax, i in zip(axes[1, 1:], (1, 2), strict=True):
         draw_band(ax, some[i], ahead, [part[i] for part in forecast], "A forecast")
-    axes[1, 1].legend(frameon=False, loc="upper left", ncols=3, fontsize=8)
+    axes[1, 1].legend(frameon=False, loc="upper left", ncols=3, fontsize=7, handlelength=1.2, columnspacing=1)
     output.mkdir(parents=True, exist_ok=True)
     figure.savefig(output / "series.png", dpi=100)
     print(f"\nPicture: {output / 'series.png'}; {time.perf_counter() - start:.0f} s in all")
