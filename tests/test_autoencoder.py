@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 
 from sklatent import AutoencoderTransformer, VAETransformer
-from sklatent._nn import vae as vae_module
+from sklatent._nn import vae as nn_vae
 from sklatent._nn.builders import mlp
 
 
@@ -227,7 +227,7 @@ def test_score_statistics_are_where_the_likelihood_is_low_and_the_code(likelihoo
             tensor.zero_()
     change = vae.score_statistics(spoilt.reshape(-1, 64)) - vae.score_statistics(X)
     assert_array_equal(np.flatnonzero(np.abs(change).max(axis=0)), [15])
-    monkeypatch.setattr(vae_module, "LINEAR_SHARE", 1e-300)
+    monkeypatch.setattr(nn_vae, "LINEAR_SHARE", 1e-300)
     alike = vae._apply(lambda m, x: m.log_prob(x, torch.zeros(1, 3)), X)
     assert_allclose(np.ptp(vae.score_statistics(X)[:, :16].sum(axis=1) - alike), 0, atol=1e-3)
     table = small(VAETransformer, likelihood=likelihood).fit(X)

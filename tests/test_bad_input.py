@@ -199,14 +199,6 @@ def test_a_builder_is_called_once(cls):
     assert calls == [((6,), (6 if cls is AutoencoderTransformer else 12,), calls[0][2], 3)]
 
 
-@CODERS
-@pytest.mark.parametrize("image_shape", [(1, 6), (2, 1, 3), (6, 1)])
-def test_warps_of_a_series_are_refused(cls, image_shape):
-    for name in ("affine", "elastic"):
-        with pytest.raises(ValueError, match=f"corruption='{name}' warps images in both directions.*a series"):
-            small(cls, corruption=name, image_shape=image_shape).fit(X)
-
-
 @every
 def test_images_of_which_the_channels_come_last(cls):
     images = np.random.RandomState(0).randint(9, size=(20, 5 * 5 * 3))
@@ -242,7 +234,7 @@ def test_a_builder_that_returns_a_wrong_shape(cls):
 def test_conv_and_affine_need_an_image_shape(cls):
     with pytest.raises(ValueError, match="architecture='conv' needs image_shape"):
         small(cls, architecture="conv").fit(X)
-    with pytest.raises(ValueError, match="corruption='affine' warps images, but image_shape is None"):
+    with pytest.raises(ValueError, match="corruption='affine' warps images and series, but image_shape is None"):
         small(cls, corruption="affine").fit(X)
     with pytest.raises(ValueError, match="The 'corruption' parameter"):
         small(cls, corruption="blur").fit(X)

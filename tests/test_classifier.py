@@ -360,11 +360,6 @@ def test_image_shape_belongs_to_the_encoder(digits, labels, encoder):
     quick(encoder, image_shape=(1, 8, 8), max_iter=1).fit(digits[:100], labels[:100])
 
 
-def test_a_series_has_no_default_yet(digits, labels):
-    with pytest.raises(ValueError, match="'elastic' warps images in both directions"):
-        quick(image_shape=(1, 64)).fit(digits[:100], labels[:100])
-
-
 def test_what_the_defaults_stood_for_can_be_read(rows):
     X, y = rows
     classifier = quick(tiny(), max_iter=None, n_rounds=1).fit(X, few(y, 3))

@@ -9,7 +9,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from sklatent._nn.builders import conv, mlp
-from sklatent._nn.corruption import CORRUPTIONS, Mask, Noise, Swap, Warp, affine, elastic, make_corruption
+from sklatent._nn.corruption import CORRUPTIONS, OF_IMAGES, Mask, Noise, Swap, Warp, affine, elastic, make_corruption
 
 SIZES = [(1, 8, 8), (3, 9, 7), (1, 1, 50), (1, 50, 1), (1, 28, 28), (2, 1, 1), (1, 2, 3), (3, 33, 64)]
 
@@ -203,9 +203,9 @@ def test_make_corruption():
     assert make_corruption(None) is None
     own = partial(torch.mul, other=2)
     assert make_corruption(own) is own
-    assert set(CORRUPTIONS) == {"noise", "mask", "swap", "affine", "elastic", "flip"}
+    assert {"noise", "mask", "swap", "affine", "elastic", "flip"} == CORRUPTIONS
     for name in ("affine", "elastic", "flip"):
-        with pytest.raises(ValueError, match=f"'{name}' warps images, but image_shape is None"):
+        with pytest.raises(ValueError, match=f"'{name}' warps images and series, but image_shape is None"):
             make_corruption(name)
     with pytest.raises(ValueError, match="'jitter' is not one of"):
         make_corruption("jitter")
@@ -225,7 +225,7 @@ def test_several_corruptions_in_turn_with_their_strengths():
 
 def test_flip_mirrors_half_of_the_images():
     u = torch.rand(2000, 3, 4, 5)
-    out = CORRUPTIONS["flip"]()(u)
+    out = OF_IMAGES["flip"]()(u)
     flipped = (out == u.flip(3)).all((1, 2, 3))
     assert_close(out[~flipped], u[~flipped])
     assert_close(flipped.float().mean(), torch.tensor(0.5), rtol=0, atol=0.05)

@@ -7,12 +7,15 @@ from sklearn.utils._param_validation import StrOptions
 from .._bridge.base import DensityMethods
 from .._bridge.docs import fill_doc
 from .._bridge.holes import described, learn_holes
-from .._bridge.rows import drawn, is_whole, learn_affine, scaled
+from .._bridge.rows import drawn, learn_affine, n_scales, scaled, whole_pixels
 from .._nn.autoencoders import LOSSES, Autoencoder
+from .._nn.corruption import moves_in_time
 from .._nn.gaussians import Gaussians
 from .._nn.scaling import Affine
 from .base import CoderTransformer
-from .starts import pca_start
+from .starts import pca_start, pooled_start
+
+ROWS_AT_ONCE = 256  # of which the features of random kernels are made
 
 
 @fill_doc
@@ -24,7 +27,8 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
     .. math:: \sum_i \ell\bigl(x_i,\, g(f(\tilde x_i))\bigr),
 
     where the encoder f gives ``n_components`` codes and the decoder g rows; both are linear, deep and dense, or
-    convolutional. Features are standardised inside: each by itself in a table, all pixels alike in an image.
+    convolutional. Features are standardised inside: each by itself in a table, all pixels alike in an image, and all
+    steps of a channel alike in a series.
 
     Parameters
     ----------
@@ -57,6 +61,10 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
     NaN marks what is missing, in ``fit`` and in new rows. A mixture of Gaussians fitted by EM fills it in, by its mean
     given the rest of the row, for the encoder to see; only what is observed counts in the loss and the score.
 
+    Series under ``"affine"`` or ``"elastic"`` start elsewhere: the encoder at PCA of how often each of many random
+    kernels fits anywhere in the row (Dempster et al. 2020), the decoder at a ridge regression of the rows on these
+    codes. They say what happens, not when: good for few labels, poor for rebuilding.
+
     The encoder sees rows clipped to the range of ``fit``, so that a value outside it moves the code no farther;
     ``score_samples`` compares with the row as it is, in squares whatever the ``loss``. Codes are float32.
 
@@ -68,6 +76,9 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
 
     P. Vincent, H. Larochelle, Y. Bengio, P.-A. Manzagol, "Extracting and composing robust features with denoising
     autoencoders", 2008.
+
+    A. Dempster, F. Petitjean, G. I. Webb, "ROCKET: exceptionally fast and accurate time series classification using
+    random convolutional kernels", 2020.
 
     Examples
     --------
@@ -139,16 +150,26 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
         if callable(self.loss):
             check_loss(self.loss, X.shape[1])
         onto = "unit" if self.loss == "binary_cross_entropy" else "standard"
-        shared = self.image_shape_ is not None
+        shared = n_scales(self.image_shape_)
         buffers = learn_affine(X, "scaling", weights, onto=onto, shared=shared)
         decided, gaussians = described(learn_holes(X, buffers["scaling.shift"], buffers["scaling.scale"], weights))
-        return decided | {"clips": shared and is_whole(X)}, buffers | gaussians
+        return decided | {"clips": whole_pixels(X, self.image_shape_)}, buffers | gaussians
 
     def _linear_model(self, X, weights):
-        return pca_start(scaled(X, self._module.scaling), self._n_features_out, drawn(weights))
+        U, k, weights = scaled(X, self._module.scaling), self._n_features_out, drawn(weights)
+        if self._spec_["pooled"]:
+            return pooled_start(U, self._pooled_features(U), k, weights)
+        return pca_start(U, k, weights)
+
+    def _pooled_features(self, U):
+        encoder = self._module.encoder
+        chunks = torch.from_numpy(U).to(encoder.weight).split(ROWS_AT_ONCE)
+        return torch.cat([encoder.features(chunk) for chunk in chunks]).cpu().double().numpy()
 
     def _may_start(self):
-        return super()._may_start() and self.loss != "binary_cross_entropy"
+        if self.loss == "binary_cross_entropy" or not isinstance(self.architecture, str):
+            return False
+        return self.corruption is None or moves_in_time(self.corruption, self.image_shape_)
 
 
 def check_loss(loss, n_features):

@@ -15,6 +15,7 @@ from .._bridge.rows import detached
 from .._bridge.unsupervised import UnsupervisedEstimator
 from .._nn import builders
 from .._nn.corruption import CORRUPTIONS, make_corruption
+from .._nn.kernels import PooledPlus
 from .._nn.linear import LinearPlus
 
 CODE_REACH = 6.0  # of a standardised code, beyond which the decoder's net sees no farther
@@ -147,6 +148,7 @@ class CoderTransformer(UnsupervisedEstimator):
             "activation": self.activation,
             "corruption": self.corruption,
             "started": self._may_start(),
+            "pooled": self._may_start() and self.corruption is not None,
         }
 
     def _build_coder(self, spec, per_code=1, per_feature=1):
@@ -164,12 +166,13 @@ class CoderTransformer(UnsupervisedEstimator):
             options = {"activation": spec["activation"]}
             if spec["hidden_layer_sizes"] is not None:
                 options["widths"] = spec["hidden_layer_sizes"]
-            build = partial(builders.conv if build == "conv" else builders.mlp, **options)
+            build = partial(builders.built_in(build, shape), **options)
         encoder, decoder = _built(build, shape, out_shape, n_code, n_latent)
         _check_shape("encoder", encoder, shape, (n_code,))
         _check_shape("decoder", decoder, (n_latent,), out_shape)
         if spec["started"]:
-            encoder = LinearPlus(encoder, spec["n_features"], (n_code,))
+            pooled, n_in = spec["pooled"], spec["n_features"]
+            encoder = PooledPlus(encoder, shape, (n_code,)) if pooled else LinearPlus(encoder, n_in, (n_code,))
             decoder = LinearPlus(decoder, n_latent, out_shape, reach=CODE_REACH)
         return encoder, decoder, shape, make_corruption(spec["corruption"], spec["image_shape"])
 

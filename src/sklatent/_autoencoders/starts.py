@@ -8,6 +8,7 @@ References: M. E. Tipping, C. M. Bishop, "Probabilistic principal component anal
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
+from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold
 
 from .._bridge.weights import moments, standard_error
@@ -45,6 +46,24 @@ def pca_start(U, k, weights=None):
     return {"code_scale": np.full(k, s)} | _buffers(
         {"weight": vectors / s, "bias": -vectors @ mean / s, "scale": np.full(k, ENCODER_SCALE)},
         {"weight": s * vectors.T, "bias": mean, "scale": np.full(len(mean), np.sqrt(rest / len(mean)))},
+    )
+
+
+def pooled_start(U, features, k, weights=None):
+    """Both ``LinearPlus`` where the encoder's sees pooled features: their PCA, standardised, and a regression of rows.
+
+    The regression is a ridge: where codes are nearly as many as rows, least squares would rebuild these alone.
+    """
+    scale = np.sqrt(moments(features, weights)[1])
+    scale = np.where(scale > 0, scale, 1.0)
+    mean, values, vectors, _ = _components(features / scale, k, weights)
+    s = np.sqrt(values.mean()) or 1.0
+    weight, bias = vectors / scale / s, -vectors @ mean / s
+    ridge = RidgeCV(np.logspace(-2, 4, 13)).fit(features @ weight.T + bias, U, sample_weight=weights)
+    rest = moments(ridge.predict(features @ weight.T + bias) - U, weights)[1].mean()
+    return {"code_scale": np.full(k, s)} | _buffers(
+        {"weight": weight, "bias": bias, "scale": np.full(k, ENCODER_SCALE)},
+        {"weight": ridge.coef_, "bias": ridge.intercept_, "scale": np.full(U.shape[1], np.sqrt(rest))},
     )
 
 

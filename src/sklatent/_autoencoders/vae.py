@@ -12,7 +12,7 @@ from .._bridge.base import SampleMethods
 from .._bridge.callbacks import LinearWarmUp
 from .._bridge.docs import fill_doc
 from .._bridge.holes import described, filled, learn_holes
-from .._bridge.rows import check_whole, drawn, is_whole, learn_affine, learn_levels, scaled
+from .._bridge.rows import check_whole, drawn, learn_affine, learn_levels, n_scales, scaled, whole_pixels
 from .._bridge.state import warn
 from .._bridge.weights import moments
 from .._nn.gaussians import Gaussians
@@ -279,13 +279,13 @@ class VAETransformer(SampleMethods, CoderTransformer):
         return LEVEL_LIKELIHOODS[name](spec["n_levels"]), Reals(n_features), make_levels(spec)
 
     def _learn(self, X, weights):
-        shared = self.image_shape_ is not None
+        shared = n_scales(self.image_shape_)
         onto = "unit" if self.likelihood == "bernoulli" else "standard"
         buffers = learn_affine(X, "scaling", weights, onto=onto, shared=shared)
         of_holes, gaussians = described(learn_holes(X, buffers["scaling.shift"], buffers["scaling.scale"], weights))
         buffers |= gaussians
         if self.likelihood not in LEVEL_LIKELIHOODS:
-            return of_holes | {"clips": shared and is_whole(X)}, buffers
+            return of_holes | {"clips": whole_pixels(X, self.image_shape_)}, buffers
         decided, of_levels = learn_levels(X, self.n_levels, shared=shared)
         return of_holes | decided, buffers | of_levels
 

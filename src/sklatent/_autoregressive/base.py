@@ -11,7 +11,7 @@ from .._bridge import training
 from .._bridge.base import SampleMethods, fresh_seed
 from .._bridge.callbacks import WeightAverage
 from .._bridge.holes import filled
-from .._bridge.rows import check_whole, detached, learn_levels
+from .._bridge.rows import check_whole, detached, learn_levels, n_scales
 from .._bridge.state import warn
 from .._bridge.unsupervised import UnsupervisedEstimator
 from .._bridge.weights import moments
@@ -197,7 +197,7 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         return {"n_features": self.n_features_in_, **asked}
 
     def _learn(self, X, weights):
-        return learn_levels(X, self.n_levels, shared=self.image_shape_ is not None)
+        return learn_levels(X, self.n_levels, shared=n_scales(self.image_shape_))
 
     def _build(self, spec):
         likelihood = LEVEL_LIKELIHOODS[spec["likelihood"]](spec["n_levels"])

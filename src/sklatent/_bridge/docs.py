@@ -54,7 +54,7 @@ compile : bool, default=False
 IMAGE_SHAPE = """\
 image_shape : tuple of int or None, default=None
     ``(height, width)`` or ``(channels, height, width)`` that the rows were flattened from, channel first, in
-    raster order. None: the rows are a table."""
+    raster order; of series ``(1, n_steps)`` or ``(channels, 1, n_steps)``. None: the rows are a table."""
 
 CODER = """\
 architecture : {"auto", "mlp", "conv"} or callable, default="auto"
@@ -66,7 +66,8 @@ architecture : {"auto", "mlp", "conv"} or callable, default="auto"
 hidden_layer_sizes : tuple of int or None, default=None
     Units of the encoder's hidden layers (``"mlp"``), or channels of its convolutions of stride 2 (``"conv"``;
     small images use only the first few); the decoder mirrors them. ``()`` is a linear model. None is
-    (256, 128) units, or (32, 64, 128, 256) channels.
+    (256, 128) units, or (32, 64, 128, 256) channels. Those of series run along time, with strides that leave about
+    eight steps; None is (32, 64, 64, 64) channels.
 activation : {"relu", "tanh", "logistic", "identity"}, default="relu"
     Of the hidden layers.
 corruption : {"noise", "mask", "swap", "affine", "elastic", "flip"}, list or dict of these, callable or None, \
@@ -77,8 +78,9 @@ default=None
     makes codes that say what is shown, not how it lies; ``"elastic"`` also bends it; ``"flip"`` mirrors it left to
     right. A list does several in turn; a dict also gives their strengths, as in ``{"elastic": 1.5, "mask": 0.3}``:
     for ``"noise"`` the standard deviation (default 0.5), for ``"mask"`` (0.3), ``"swap"`` (0.25) and ``"flip"``
-    (0.5) the share, for the warps a factor (1). A callable maps a tensor (n, *input_shape) in scaled units to one
-    alike."""
+    (0.5) the share, for the warps a factor (1). Of a series ``"affine"`` shifts and stretches time and scales each
+    channel, ``"elastic"`` also bends time, and ``"mask"`` drops windows and channels. A callable maps a tensor
+    (n, *input_shape) in scaled units to one alike."""
 
 N_LEVELS = """\
 n_levels : int or None, default=None

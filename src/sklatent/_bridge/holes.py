@@ -1,7 +1,7 @@
 """What is learned of rows with holes before any training: Gaussians that say what is missing.
 
-Of several candidates, from the means by way of one Gaussian to a mixture, the first is taken that fills in values
-hidden from it as well as the best does, within one standard error.
+Of several candidates, from the means by way of one Gaussian to a mixture, the one that best fills in values that were
+hidden from it is taken.
 """
 
 import warnings
@@ -18,7 +18,7 @@ from .._nn.scaling import Affine
 from .devices import generator
 from .rows import drawn
 from .training import apply, inference_rows
-from .weights import standard_error, times
+from .weights import times
 
 MOST_ROWS, MOST_RANK = 2000, 32
 MOST_NUMBERS, MOST_OF_MIXTURE = 2**23, 2**21  # rows times rank times features of one step of EM
@@ -26,7 +26,7 @@ MOST_FEATURES = 512  # of EM; of more, what is missing counts as the mean while 
 FLOOR = 1e-3  # of a variance, in scaled units
 STEPS, STEPS_OF_MIXTURE = 30, 15  # of EM, at most
 SHARES, SIZES = (1.0, 0.3, 0.1, 0.0), (3, 6)  # the diagonal's of one Gaussian's covariance; components of a mixture
-MOST_SQUARE = 4.0  # that one value counts for, in scaled units: else the few that are far out choose
+MOST_SQUARE = 9.0  # that one value counts for, in scaled units: else the few that are far out choose
 HIDDEN, SEED = 0.2, 20_261_126  # of what is there, to choose by; by a seed that no one has made the holes with
 
 
@@ -160,11 +160,11 @@ def _chosen(U, seen, rank):
         candidates |= {(0.0, size): _mixture(one, U, seen, size) for size in SIZES}
     ends = Affine(U.shape[1])
     ends.lower, ends.upper = U.where(seen, torch.inf).amin(0), U.where(seen, -torch.inf).amax(0)
-    squares = {
-        key: (ends.near(each.expected(U, seen)) - U).square().clamp(max=MOST_SQUARE)[hidden].numpy()
-        for key, each in candidates.items()
-    }
-    if hidden.sum() < 2:
-        return SHARES[-1], 1
-    best = min(squares.values(), key=np.mean)
-    return next(key for key, each in squares.items() if np.mean(each - best) <= standard_error(each - best))
+    if not hidden.any():
+        return 0.0, 1
+
+    def error(key):
+        squares = (ends.near(candidates[key].expected(U, seen)) - U).square()[hidden]
+        return squares.clamp(max=MOST_SQUARE).mean().item()
+
+    return min(candidates, key=error)

@@ -11,6 +11,7 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import gen_batches
 
+from .._nn.series import is_series
 from .state import warn
 
 MAX_LEVELS = 256  # of whole-numbered data and of images; more are binned
@@ -35,6 +36,11 @@ def check_image_shape(image_shape, n_features):
             "(channels, height, width) that the rows were flattened from."
         )
     shape = tuple(int(n) for n in (shape if len(shape) == 3 else (1, *shape)))
+    if shape[1:] == (1, 1):
+        raise ValueError(
+            f"image_shape={image_shape} is a series of one step: nothing comes before or after it. Pass (channels, 1, "
+            "n_steps) with n_steps of 2 or more, or image_shape=None for a table."
+        )
     if shape[2] in (3, 4) and min(shape[:2]) > 4:
         warn(
             f"image_shape={image_shape} means {shape[0]} channels of {shape[1]} x {shape[2]} pixels. If the images are "
@@ -42,6 +48,16 @@ def check_image_shape(image_shape, n_features):
             f"images.transpose(0, 3, 1, 2).reshape(len(images), -1), and pass {(shape[2], *shape[:2])}."
         )
     return shape
+
+
+def n_scales(image_shape):
+    """How many runs of features have a scale in common: the pixels of an image one, a series one for each channel.
+
+    0, of a table: there each feature has its own. The sensors of a series have units of their own.
+    """
+    if image_shape is None:
+        return 0
+    return image_shape[0] if is_series(image_shape) else 1
 
 
 def detached(X):
@@ -96,6 +112,12 @@ def _moments(X, weights):
     return scaler.mean_, scaler.var_
 
 
+def _pooled(reduce, values, shared):
+    """Of each feature what ``reduce`` makes of its run, of which there are ``shared``, equally long; 0: its own."""
+    runs = values.reshape(int(shared) or len(values), -1)
+    return np.repeat(reduce(runs, axis=1), runs.shape[1])
+
+
 def _buffers(prefix, n_features, **values):
     """Values of the buffers of the scaling module ``prefix``, by their names, one for each feature."""
     return {f"{prefix}.{name}": np.broadcast_to(value, n_features).copy() for name, value in values.items()}
@@ -104,24 +126,23 @@ def _buffers(prefix, n_features, **values):
 def learn_affine(X, prefix, weights=None, *, onto="standard", shared=False):
     """The buffers of an ``Affine``: to zero mean and unit variance (``"standard"``), or into [0, 1] (``"unit"``).
 
-    ``shared``: one shift and one scale for all features, as the pixels of an image have one unit.
+    ``shared``: how many runs of features have one shift and one scale, see ``n_scales``; True is one run of all.
     """
     low, high = _range(X)
+    least, most = _pooled(np.min, low, shared), _pooled(np.max, high, shared)
     if onto == "standard":
         shift, variance = _moments(X, weights)
-        if shared:
-            variance = np.mean(variance) + np.var(shift)
-            shift = np.mean(shift)
+        variance = _pooled(np.mean, variance, shared) + _pooled(np.var, shift, shared)
+        shift = _pooled(np.mean, shift, shared)
         scale = np.sqrt(np.maximum(variance, 0))
     elif low.min() >= 0 and high.max() <= 1:  # as it is: 0 and 1 stay 0 and 1, whatever the rows of fit hold
         shift, scale = 0.0, 1.0
     else:
-        shift, scale = (low.min(), high.max() - low.min()) if shared else (low, high - low)
+        shift, scale = least, most - least
     if not np.all(np.isfinite(scale)):
         raise ValueError("The variance of X overflows: it holds values beyond about 1e150. Rescale X first.")
-    tiny = 10 * np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high))  # nothing but rounding
-    spread = high.max() - low.min() if shared else high - low  # exact for a constant, as a variance is not
-    scale = np.where(np.minimum(scale, spread) > (np.max(tiny) if shared else tiny), scale, 1.0)
+    tiny = 10 * np.finfo(np.float64).eps * np.maximum(np.abs(least), np.abs(most))  # nothing but rounding
+    scale = np.where(np.minimum(scale, most - least) > tiny, scale, 1.0)  # a range is exact, as a variance is not
     lower, upper = (low - shift) / scale, (high - shift) / scale
     return _buffers(prefix, X.shape[1], shift=shift, scale=scale, lower=lower, upper=upper)
 
@@ -135,6 +156,11 @@ def scaled(X, affine):
     """Those ``drawn`` of the rows of X, as an ``Affine`` scales them, in float64."""
     shift, scale = (buffer.cpu().double().numpy() for buffer in (affine.shift, affine.scale))
     return (drawn(X) - shift) / scale
+
+
+def whole_pixels(X, image_shape):
+    """Whether rows are images of whole numbers, which have a range of their own; the next count may be higher."""
+    return image_shape is not None and not is_series(image_shape) and is_whole(X)
 
 
 def is_whole(X):
@@ -161,11 +187,10 @@ def n_whole_levels(X):
 
 
 def learn_levels(X, n_levels, *, shared):
-    """The bins of X: what to make a ``Levels`` of, see there, and its buffers."""
+    """The bins of X: what to make a ``Levels`` of, see there, and its buffers; ``shared`` as in ``learn_affine``."""
     whole = n_whole_levels(X) is not None
     low, high = _range(X)
-    if shared:
-        low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
+    low, high = _pooled(np.min, low, shared), _pooled(np.max, high, shared)
     if not whole:
         n_levels = n_levels or (MAX_LEVELS if shared else TABLE_LEVELS)
         span = np.where(high > low, high - low, np.maximum(1.0, 1e-6 * np.abs(low)))  # 1 is less than rounding of 1e17

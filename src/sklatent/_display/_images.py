@@ -1,15 +1,14 @@
-"""Rows as images: reconstructions, samples, maps of the log-likelihood."""
+"""Rows as images or series: reconstructions, samples, maps of the log-likelihood."""
 
-import math
 from numbers import Integral
 
 import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from .._nn.series import is_series
+from . import _lines, _mosaics
 from ._common import Display, import_pyplot
-
-TILE, WIDEST, DIGIT = 0.8, 12.0, 0.13  # inches: an image, a new figure, a digit of a label and what keeps it apart
 
 
 def _image_shape(estimator, n_images):
@@ -34,60 +33,13 @@ def _fold(rows, shape):
     return np.asarray(rows, dtype=np.float64).reshape(-1, *shape)
 
 
-def _visible(images):
-    """Three channels are red, green and blue; of any other number the first is shown."""
-    return images if images.shape[1] == 3 else images[:, :1]
-
-
-def _gap(images):
-    return max(1, min(images.shape[2:]) // 12)  # pixels
-
-
-def _mosaic(images, n_columns):
-    """Images side by side with NaN between them: (n, c, h, w) -> (height, width, c)."""
-    n, c, h, w = images.shape
-    n_rows, gap = math.ceil(n / n_columns), _gap(images)
-    tiles = np.full((n_rows * n_columns, h + gap, w + gap, c), np.nan)
-    tiles[:n, :h, :w] = images.transpose(0, 2, 3, 1)
-    tiles = tiles.reshape(n_rows, n_columns, h + gap, w + gap, c).swapaxes(1, 2)
-    return tiles.reshape(n_rows * (h + gap), n_columns * (w + gap), c)[:-gap, :-gap]
-
-
-def _limits(images, tail=0):
-    """Values drawn darkest and lightest; ``tail`` percent of all values lie beyond either."""
-    low, high = np.percentile(images, (tail, 100 - tail))
-    if low == high:
-        low, high = images.min(), images.max()
-    return low, (high if high > low else low + 1)
-
-
-def _show(ax, images, n_columns, limits, top=0, cmap="gray"):
-    """Draw a mosaic of images from pixel row ``top`` of the Axes on; what is NaN stays white."""
-    pixels, (low, high) = _mosaic(images, n_columns), limits
-    height, width, n_channels = pixels.shape
-    if n_channels == 3:
-        pixels = np.nan_to_num(np.clip((pixels - low) / (high - low), 0, 1), nan=1.0)
-    extent = (-0.5, width - 0.5, top + height - 0.5, top - 0.5)
-    shown = ax.imshow(pixels, cmap=cmap, vmin=low, vmax=high, interpolation="nearest", extent=extent)
-    ax.set(xticks=[], yticks=[], ylim=(top + height - 0.5, -0.5))
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-    return shown
-
-
-def _centres(n, size, gap):
-    return (size - 1) / 2 + np.arange(n) * (size + gap)
-
-
-def _figsize(images, n_columns, n_rows, margin=(0.15, 0.15)):
-    """Inches of a new figure for a mosaic, with a margin (width, height) for what stands beside it."""
-    h, w = images.shape[2:]
-    scale = min(TILE / max(h, w), WIDEST / (n_columns * w))
-    return n_columns * w * scale + margin[0], n_rows * h * scale + margin[1]
+def _painter(images):
+    """What draws rows of this kind: series as lines, images as pixels."""
+    return _lines if is_series(images.shape) else _mosaics
 
 
 class ReconstructionDisplay(Display):
-    """Images over what an encoder and its decoder make of them.
+    """Images over what an encoder and its decoder make of them; series and it as lines, one on the other.
 
     Parameters
     ----------
@@ -102,6 +54,8 @@ class ReconstructionDisplay(Display):
     -----
     Both rows are drawn on one scale, from the smallest to the largest value of ``images``. Three channels are
     red, green and blue; of other numbers of channels the first is shown.
+
+    Of series, ``(channels, 1, n_steps)``, each channel has a colour and a scale of its own, the same for both.
 
     Examples
     --------
@@ -140,16 +94,14 @@ class ReconstructionDisplay(Display):
         return cls(_fold(rows, shape), _fold(rebuilt, shape)).plot(ax=ax)
 
     def _figsize(self):
-        return _figsize(self.images, len(self.images), 2, margin=(1.1, 0.15))
+        return _painter(self.images).size_of_reconstructions(self.images)
 
     def _draw(self, ax):
-        images = _visible(self.images)
-        _show(ax, np.concatenate([images, _visible(self.reconstructions)]), len(images), _limits(images))
-        ax.set_yticks(_centres(2, images.shape[2], _gap(images)), ["image", "reconstruction"])
+        _painter(self.images).draw_reconstructions(ax, self.images, self.reconstructions)
 
 
 class SampleDisplay(Display):
-    """Images that a model draws.
+    """Images that a model draws, or series, as lines.
 
     Parameters
     ----------
@@ -197,19 +149,15 @@ class SampleDisplay(Display):
         shape = _image_shape(estimator, n_images)
         return cls(_fold(estimator.sample(n_images, random_state=random_state), shape)).plot(ax=ax)
 
-    def _n_columns(self):
-        return math.ceil(math.sqrt(len(self.images)))
-
     def _figsize(self):
-        return _figsize(self.images, self._n_columns(), math.ceil(len(self.images) / self._n_columns()))
+        return _painter(self.images).size_of_samples(self.images)
 
     def _draw(self, ax):
-        images = _visible(self.images)
-        _show(ax, images, self._n_columns(), _limits(images, tail=1))
+        _painter(self.images).draw_samples(ax, self.images)
 
 
 class ScoreMapDisplay(Display):
-    """Images over the log-likelihood of each of their pixels, given those before it.
+    """Images, or series, over the log-likelihood of each of their pixels, or steps, given those before it.
 
     Parameters
     ----------
@@ -258,18 +206,7 @@ class ScoreMapDisplay(Display):
         return cls(_fold(rows, shape), log_likelihood).plot(ax=ax)
 
     def _figsize(self):
-        return _figsize(self.images, len(self.images), 2, margin=(2.1, 0.5))
+        return _painter(self.images).size_of_score_maps(self.images)
 
     def _draw(self, ax):
-        images, maps, n = _visible(self.images), self.log_likelihood[:, np.newaxis], len(self.images)
-        height, width, gap = *images.shape[2:], _gap(images)
-        _show(ax, images, n, _limits(images))
-        shown = _show(ax, maps, n, _limits(maps), top=height + gap, cmap="viridis")
-        ax.set_yticks(_centres(2, height, gap), ["image", "log-likelihood"])
-        numbers = [f"{total:.0f}" for total in maps.sum(axis=(1, 2, 3))]
-        tile = ax.get_window_extent().width / ax.figure.dpi / n  # inches
-        upright = tile < DIGIT * max(map(len, numbers))
-        ax.set_xticks(_centres(n, width, gap), numbers, rotation=90 if upright else 0)
-        ax.set_xlabel("sum over the image (nats)")
-        bar = ax.inset_axes([1 + 0.15 / n, 0, 0.15 / n, 1])  # as high as the mosaic, whatever the Axes' shape
-        ax.figure.colorbar(shown, cax=bar, label="nats per pixel")
+        _painter(self.images).draw_score_maps(ax, self.images, self.log_likelihood)

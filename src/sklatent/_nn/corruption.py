@@ -13,6 +13,8 @@ from numbers import Real
 import torch
 from torch.nn import functional as F
 
+from . import series
+
 
 class Noise:
     """Add Gaussian noise of standard deviation ``scale`` to each feature."""
@@ -129,8 +131,10 @@ class Chain:
         return u
 
 
-CORRUPTIONS = {"noise": Noise, "mask": Mask, "swap": Swap, "affine": affine, "elastic": elastic, "flip": Flip}
-OF_IMAGES = ("affine", "elastic", "flip")
+OF_TABLES = {"noise": Noise, "mask": Mask, "swap": Swap}
+OF_IMAGES = OF_TABLES | {"affine": affine, "elastic": elastic, "flip": Flip}
+OF_SERIES = OF_IMAGES | {"mask": series.Gaps, "affine": series.affine, "elastic": series.elastic}
+CORRUPTIONS = set(OF_IMAGES)  # the names
 
 
 def make_corruption(corruption, image_shape=None, parameter="corruption"):
@@ -142,24 +146,31 @@ def make_corruption(corruption, image_shape=None, parameter="corruption"):
         return corruption
     if isinstance(corruption, str):
         corruption = [corruption]
+    known = OF_TABLES if image_shape is None else OF_SERIES if series.is_series(image_shape) else OF_IMAGES
     steps = []
     for name in corruption:
         if name not in CORRUPTIONS:
             raise ValueError(
                 f"{parameter}={name!r} is not one of {sorted(CORRUPTIONS)}. A callable goes alone, not among others."
             )
-        if name in OF_IMAGES and image_shape is None:
+        if name not in known:
             raise ValueError(
-                f"{parameter}={name!r} warps images, but image_shape is None. Pass the (channels, height, width) "
-                f"that the rows were flattened from, or use {parameter}='swap'."
+                f"{parameter}={name!r} warps images and series, but image_shape is None. Pass the (channels, height, "
+                f"width) that the rows were flattened from, or use {parameter}='swap'."
             )
-        if name in ("affine", "elastic") and 1 in image_shape[1:]:
+        if name in ("affine", "elastic") and image_shape[-1] == 1:
             raise ValueError(
                 f"{parameter}={name!r} warps images in both directions, but image_shape={tuple(image_shape)} is one "
-                f"pixel wide: a series, of which next to nothing would be left. Use {parameter}='noise' or 'mask'."
+                f"pixel wide. Pass a series as (channels, 1, n_steps), or use {parameter}='noise' or 'mask'."
             )
-        steps.append(CORRUPTIONS[name](*_strength(name, corruption, parameter)))
+        steps.append(known[name](*_strength(name, corruption, parameter)))
     return steps[0] if len(steps) == 1 else Chain(steps)
+
+
+def moves_in_time(corruption, image_shape):
+    """Whether what is named moves the rows of a series in time, so that a code is to say what happens, not when."""
+    named = {corruption} if isinstance(corruption, str) else set() if callable(corruption) else set(corruption)
+    return series.is_series(image_shape) and not named.isdisjoint(("affine", "elastic"))
 
 
 def _strength(name, corruption, parameter):

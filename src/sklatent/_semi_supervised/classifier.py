@@ -50,15 +50,15 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
     ----------
     encoder : AutoencoderTransformer, VAETransformer, FrozenEstimator or None, default=None
         A clone of it is fitted to all rows; in a ``FrozenEstimator`` it is fitted already, and stays as it is. None
-        is an autoencoder of 64 codes: convolutional, and shown warped images with patches masked, if ``image_shape``
-        is given; else dense, and shown rows in which features are swapped.
+        is an autoencoder of 64 codes: convolutional, and shown warped images with patches masked, or series warped in
+        time, if ``image_shape`` is given; else dense, and shown rows in which features are swapped.
     image_shape : tuple of int or None, default=None
         Of the rows, for ``encoder=None``; see there.
     graph : GraphLabelSpreading or None, default=None
         What spreads the labels over the codes. None is ``GraphLabelSpreading()``.
     n_rounds : int or None, default=None
-        How often the net learns from the graph, and the graph is made anew from its codes. None is 1 for images and 2
-        for tables.
+        How often the net learns from the graph, and the graph is made anew from its codes. None is 1 for images and
+        series and 2 for tables.
     augmentation : "auto", name, list, dict, callable or None, default="auto"
         What is done to the rows that the net sees in training, in the terms of ``corruption`` of the encoders.
         ``"auto"`` warps images and masks features of tables.

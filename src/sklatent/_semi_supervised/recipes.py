@@ -1,6 +1,6 @@
-"""Defaults of ``EncoderClassifier`` that were measured, for images and for tables.
+"""Defaults of ``EncoderClassifier`` that were measured, for images, for tables and for series.
 
-``benchmarks/results/low_label_cpu.md`` says what they were chosen on.
+``benchmarks/results/low_label_cpu.md`` says what the first two were chosen on, Trace and ACSF1 the last.
 """
 
 from dataclasses import dataclass
@@ -104,6 +104,21 @@ TABLES = Recipe(
 )
 
 
+SERIES = Recipe(
+    encoder={"loss": "squared_error", "corruption": "elastic"},
+    pretraining_steps=200,
+    on_labels=Schedule(800, 1e-3),
+    on_graph=Schedule(800, 1e-3),
+    augmentation="elastic",
+    vat=0.0,
+    n_rounds=1,
+    labels_first=True,
+    pooled=False,
+)
+
+
 def recipe(image_shape):
-    """The one for images of this shape, or for tables if it is None."""
-    return TABLES if image_shape is None else IMAGES
+    """The one for rows that fold to this shape, or for tables if it is None."""
+    if image_shape is None:
+        return TABLES
+    return SERIES if image_shape[-2] == 1 else IMAGES
