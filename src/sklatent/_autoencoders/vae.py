@@ -10,15 +10,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._bridge.base import SampleMethods
 from .._bridge.callbacks import LinearWarmUp
+from .._bridge.columns import check_levels, kinds_of, learn_columns
 from .._bridge.docs import fill_doc
 from .._bridge.rows import check_whole, is_whole, learn_affine, learn_levels, scaled
 from .._bridge.state import warn
 from .._nn.autoencoders import VAE
 from .._nn.likelihoods import LEVEL_LIKELIHOODS, Gaussian, GreyBernoulli
+from .._nn.mixed import Columns, MixedVAE, Rounded
 from .._nn.scaling import Reals, Shares, make_levels
 from .base import CoderTransformer
 from .starts import ppca_start
 
+NAMES = ("gaussian", "bernoulli", *LEVEL_LIKELIHOODS)
 OPTIONS = ("beta", "free_bits")  # parameters that the module takes as they are
 ROWS_FOR_ACTIVE_UNITS = 10_000
 ACTIVE = 0.01  # variance of the posterior mean
@@ -122,7 +125,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
     _n_steps = 3000  # of max_iter=None where no linear model is there to start at
     _parameter_constraints = {
         **CoderTransformer._parameter_constraints,
-        "likelihood": [StrOptions({"gaussian", "bernoulli", *LEVEL_LIKELIHOODS})],
+        "likelihood": [StrOptions({"auto", *NAMES}), list, tuple, dict],
         "n_levels": [Interval(Integral, 2, None, closed="left"), None],
         "beta": [Interval(Real, 0, None, closed="left")],
         "kl_warmup": [Interval(Integral, 0, None, closed="left")],
@@ -133,13 +136,17 @@ class VAETransformer(SampleMethods, CoderTransformer):
 
     def __init__(
         self, n_components=None, *, image_shape=None, architecture="auto", hidden_layer_sizes=None, activation="relu",
-        corruption=None, likelihood="gaussian", n_levels=None, beta=1.0, kl_warmup=10, free_bits=0.0,
+        corruption=None, likelihood="auto", n_levels=None, beta=1.0, kl_warmup=10, free_bits=0.0,
         variance_floor=1e-3, n_draws=50, learning_rate=5e-3, weight_decay=1e-4, max_iter=None, batch_size=128,
         early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4, warm_start=False,
         random_state=None, verbose=0, callbacks=None, checkpoint=None, device="auto",
         precision="float32", compile=False,
     ):  # fmt: skip
         self._store(locals())
+
+    @property
+    def likelihood_(self):
+        return self._spec_["likelihood"]
 
     def score_samples(self, X):
         r"""Importance-weighted lower bound on log p(x) of each row, in nats and in the units of X.
@@ -239,7 +246,9 @@ class VAETransformer(SampleMethods, CoderTransformer):
 
     def _check_rows(self, X, *, reset=False):
         X = super()._check_rows(X, reset=reset)
-        if not reset and self._spec_.get("whole"):
+        if not reset and isinstance(self.likelihood_, list):
+            check_levels(X, self, self._module.scaling)
+        elif not reset and self._spec_.get("whole"):
             check_whole(X, type(self).__name__)
         return X
 
@@ -251,7 +260,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
         likelihood, scaling, levels = self._likelihood(spec)
         encoder, decoder, shape, corruption = self._build_coder(spec, per_code=2, per_feature=likelihood.n_params)
         options = {name: spec[name] for name in OPTIONS}
-        return VAE(
+        return (MixedVAE if isinstance(spec["likelihood"], list) else VAE)(
             scaling, encoder, decoder, shape, likelihood, spec["n_components"], levels=levels, corruption=corruption,
             **options,
         )  # fmt: skip
@@ -260,6 +269,8 @@ class VAETransformer(SampleMethods, CoderTransformer):
     def _likelihood(spec):
         """The likelihood, the scaling, and the levels of one over levels."""
         name, n_features = spec["likelihood"], spec["n_features"]
+        if isinstance(name, list):
+            return Rounded(Gaussian(spec["variance_floor"])), Columns(n_features), None
         if name == "bernoulli":
             return GreyBernoulli(), Shares(n_features, spec["clips"]), None
         if name == "gaussian":
@@ -268,18 +279,29 @@ class VAETransformer(SampleMethods, CoderTransformer):
 
     def _learn(self, X):
         shared = self.image_shape_ is not None
-        onto = "unit" if self.likelihood == "bernoulli" else "standard"
+        likelihood, widths = self._decide(X)
+        decided = {"likelihood": likelihood}
+        if isinstance(likelihood, list):
+            return decided, learn_columns(X, "scaling", widths)
+        onto = "unit" if likelihood == "bernoulli" else "standard"
         buffers = learn_affine(X, "scaling", onto=onto, shared=shared)
-        if self.likelihood not in LEVEL_LIKELIHOODS:
-            return {"clips": shared and is_whole(X)}, buffers
-        decided, of_levels = learn_levels(X, self.n_levels, shared=shared)
-        return decided, buffers | of_levels
+        if likelihood not in LEVEL_LIKELIHOODS:
+            return decided | {"clips": shared and is_whole(X)}, buffers
+        of_bins, of_levels = learn_levels(X, self.n_levels, shared=shared)
+        return decided | of_bins, buffers | of_levels
+
+    def _decide(self, X):
+        """The name of a likelihood; or one for each column of a table with levels, and the widths of these."""
+        if self.likelihood in NAMES:
+            return self.likelihood, None
+        kinds, widths = kinds_of(X, self, "gaussian")
+        return kinds or "gaussian", widths
 
     def _linear_model(self, X):
         return ppca_start(scaled(X, self._module.scaling), self._n_features_out, self.variance_floor)
 
     def _may_start(self):
-        return super()._may_start() and self.likelihood == "gaussian"
+        return super()._may_start() and self.likelihood not in ("bernoulli", *LEVEL_LIKELIHOODS)
 
     def _callbacks(self, n_epochs):
         n_epochs = 0 if self._spec_["started"] else min(self.kl_warmup, n_epochs // 2)  # the start uses its codes

@@ -6,15 +6,18 @@ from numbers import Integral, Real
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._bridge.base import check_widths
+from .._bridge.columns import FEW, blurred, check_levels, kinds_of, learn_columns
 from .._bridge.docs import fill_doc
 from .._bridge.rows import MAX_LEVELS, drawn, learn_affine, learn_levels, n_whole_levels, scaled
 from .._nn.autoregressive import AutoregressiveModel
 from .._nn.likelihoods import LEVEL_LIKELIHOODS, AnchoredMixture, Bernoulli, GaussianMixture
 from .._nn.made import MADE, MixtureOfOrders, StartedMADE, columns_of_levels
+from .._nn.mixed import Columns, Rounded
 from .._nn.scaling import Reals, make_levels
 from .base import AutoregressiveDensity
 from .starts import MOST_ROWS, chosen_mixture, mixture_start
 
+NAMES = ("bernoulli", "gaussian_mixture", *LEVEL_LIKELIHOODS)
 MAX_WEIGHTS = 2 * 10**8  # of the output layer
 N_MIXTURES = 5  # of a conditional at least, for the net to work with
 
@@ -101,7 +104,7 @@ class MADEDensity(AutoregressiveDensity):
     _parameter_constraints = {
         **AutoregressiveDensity._parameter_constraints,
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
-        "likelihood": [StrOptions({"auto", "bernoulli", "gaussian_mixture", *LEVEL_LIKELIHOODS})],
+        "likelihood": [StrOptions({"auto", *NAMES}), list, tuple, dict],
         "order": [StrOptions({"natural", "random"})],
         "n_masks": [Interval(Integral, 1, None, closed="left")],
         "input_dropout": [Interval(Real, 0, 1, closed="left"), None],
@@ -133,18 +136,17 @@ class MADEDensity(AutoregressiveDensity):
         return 1 if self.hidden_layer_sizes is None else len(check_widths(self.hidden_layer_sizes))
 
     def _may_start(self):
-        return self.likelihood in ("auto", "gaussian_mixture") and self.n_masks == 1
+        return self.likelihood not in ("bernoulli", *LEVEL_LIKELIHOODS) and self.n_masks == 1
 
     def _learn(self, X):
-        n_whole, shared = n_whole_levels(X), self.image_shape_ is not None
-        likelihood = self.likelihood
-        if likelihood == "auto":
-            few = n_whole is not None and n_whole <= MAX_LEVELS
-            likelihood = "bernoulli" if n_whole in (1, 2) else "categorical" if few else "gaussian_mixture"
+        shared, n_whole = self.image_shape_ is not None, n_whole_levels(X)
+        likelihood, widths = self._decide(X, n_whole)
         decided = {"likelihood": likelihood}
-        if likelihood == "gaussian_mixture":
-            buffers = learn_affine(X, "levels", shared=shared)
+        mixed = isinstance(likelihood, list)
+        if mixed or likelihood == "gaussian_mixture":
+            buffers = learn_columns(X, "levels", widths) if mixed else learn_affine(X, "levels", shared=shared)
             U = (drawn(X, MOST_ROWS) - buffers["levels.shift"]) / buffers["levels.scale"]
+            U = blurred(U, buffers["levels.radius"]) if mixed else U
             started = self._may_start() and chosen_mixture(U)
             return decided | {"n_levels": None, "started": started}, buffers
         if likelihood != "bernoulli":
@@ -159,21 +161,35 @@ class MADEDensity(AutoregressiveDensity):
         buffers["levels.upper"] = buffers["levels.lower"] + 1  # two levels, also where fit saw one
         return decided | {"n_levels": 2, "whole": True, "ragged": False}, buffers
 
+    def _decide(self, X, n_whole):
+        """The name of a likelihood; or one for each column of a table of several kinds, and the widths of levels."""
+        if self.likelihood in NAMES:
+            return self.likelihood, None
+        kinds, widths = kinds_of(X, self, "gaussian_mixture")
+        most = MAX_LEVELS if self.image_shape_ else FEW
+        if self.likelihood == "auto" and n_whole is not None and n_whole <= most and widths.max() <= 1:
+            return "bernoulli" if n_whole <= 2 else "categorical", None
+        return kinds or "gaussian_mixture", widths
+
     def _build(self, spec):
         name, n_features, n_levels = spec["likelihood"], spec["n_features"], spec["n_levels"]
-        if name == "gaussian_mixture":
+        mixed = isinstance(name, list)
+        real = mixed or name == "gaussian_mixture"
+        if real:
             values, likelihood = Reals(n_features), GaussianMixture()
             if spec["started"]:
                 n_components = spec["started"]["n_components"]
                 n_copies = math.ceil(N_MIXTURES / n_components)
                 likelihood = AnchoredMixture(n_components * n_copies)
+            if mixed:
+                values, likelihood = Columns(n_features), Rounded(likelihood)
         else:
             values = make_levels(spec)
             likelihood = Bernoulli() if name == "bernoulli" else LEVEL_LIKELIHOODS[name](n_levels)
         self._check_size(spec, likelihood.n_params)
         dropout = spec["input_dropout"]
         if dropout is None:
-            dropout = 0.2 if spec["started"] else 0.1 if name == "gaussian_mixture" else 0.0
+            dropout = 0.2 if spec["started"] else 0.1 if real else 0.0
         options = {name: spec[name] for name in ("order", "n_masks", "seed")} | {"input_dropout": dropout}
         if spec["started"]:
             core = StartedMADE(n_features, spec["widths"], n_components, n_copies, **options)
@@ -183,8 +199,21 @@ class MADEDensity(AutoregressiveDensity):
 
     def _linear_model(self, X):
         core = self._module.core
-        U, floor = scaled(X, self._module.levels), self._module.likelihood.reg_covar
-        return mixture_start(U, self._spec_["started"], core.order, core.n_copies, floor)
+        values, likelihood = self._module.levels, self._module.likelihood
+        U = scaled(X, values)
+        if self._is_mixed:
+            U, likelihood = blurred(U, values.radius.cpu().numpy()), likelihood.likelihood
+        return mixture_start(U, self._spec_["started"], core.order, core.n_copies, likelihood.reg_covar)
+
+    @property
+    def _is_mixed(self):
+        return isinstance(self._spec_["likelihood"], list)
+
+    def _check_whole(self, X):
+        if self._is_mixed:
+            check_levels(X, self, self._module.levels)
+        else:
+            super()._check_whole(X)
 
     @staticmethod
     def _check_size(spec, n_params):
