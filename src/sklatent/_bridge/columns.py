@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .rows import MAX_LEVELS, _chunks, _range, learn_affine
+from .rows import MAX_LEVELS, _chunks, learn_affine
 
 FEW = 32  # levels, of which any distribution is asked for; that of more levels is made of a few smooth ones
 BLUR = 0.2  # of the width of a level, the deviation of the noise under which a linear model or a mixture sees it
@@ -14,7 +14,7 @@ def level_widths(X):
 
     Whole numbers are levels of width one; of two of them, as 2 and 5, the width is their distance. NaN says nothing.
     """
-    low, high = _range(X)
+    low, high = _seen_range(X)
     whole, two = np.ones((2, X.shape[1]), dtype=bool)
     for chunk in _chunks(X):
         missing = np.isnan(chunk)
@@ -25,9 +25,14 @@ def level_widths(X):
     return np.where(whole & (two | (high - low < MAX_LEVELS)), widths, 0.0)
 
 
+def _seen_range(X):
+    """Smallest and largest value of each column, but for NaN, float64."""
+    return (f.reduce([f.reduce(chunk) for chunk in _chunks(X)]).astype(np.float64) for f in (np.fmin, np.fmax))
+
+
 def n_levels(X, widths):
     """Of each column, 0 where it is real."""
-    low, high = _range(X)
+    low, high = _seen_range(X)
     return np.where(widths > 0, np.rint((high - low) / np.where(widths > 0, widths, 1)) + 1, 0).astype(int)
 
 
