@@ -235,7 +235,8 @@ def test_several_orders_and_nets_without_a_start():
 
 @both
 def test_the_kinds_that_are_found(cls, fitted):
-    assert fitted[cls].likelihood_ == [KINDS[cls], "bernoulli", "categorical", "logistic_mixture"]
+    three = "categorical" if cls is MADEDensity else "logistic_mixture"
+    assert fitted[cls].likelihood_ == [KINDS[cls], "bernoulli", three, "logistic_mixture"]
     assert_array_equal(level_widths(MIXED), [0, 3, 1, 1])
     assert_array_equal(level_widths(np.array([[0, 0.0, 5, np.nan], [300, 1e6, 5, 1], [2, 1e6, 5, 0]])), [0, 1e6, 1, 1])
 
@@ -261,7 +262,7 @@ def test_a_table_of_one_kind_is_what_it_was(cls):
 
 def test_vae_of_a_table_of_levels_is_of_levels():
     vae = VAETransformer(1, max_iter=1, random_state=0).fit(MIXED[:, 1:])
-    assert vae.likelihood_ == ["bernoulli", "categorical", "logistic_mixture"]
+    assert vae.likelihood_ == ["bernoulli", "logistic_mixture", "logistic_mixture"]
     assert type(vae._module) is MixedVAE
 
 
@@ -283,14 +284,22 @@ def test_a_list_or_a_dict_decides(cls):
         ({"e": "auto"}, "names the feature 'e', but X has no such one. Pass indices from 0 to 3, or column names"),
         ({4: "auto"}, "names the feature 4, but X has no such one"),
         ({"c": "poisson"}, "asks for 'poisson' of feature 'c'. A column of a table is one of 'auto', 'gaussian"),
-        ({"a": "categorical"}, "asks for 'categorical' of feature 'a', which needs at most 256 levels, whole numbers"),
-        ({"c": "bernoulli"}, "asks for 'bernoulli' of feature 'c', which needs two values"),
+        ({"a": "bernoulli"}, "asks for 'bernoulli' of feature 'a', which needs whole numbers, of at most 2 levels"),
+        ({"a": "logistic_mixture"}, "'logistic_mixture' of feature 'a', which needs whole numbers, of at most 256"),
+        ({"c": "bernoulli"}, "asks for 'bernoulli' of feature 'c', which needs whole numbers, of at most 2 levels"),
     ],
 )
 @both
 def test_names_that_do_not_fit(cls, likelihood, message):
     with pytest.raises(ValueError, match=message):
         cls(likelihood=likelihood, max_iter=1).fit(pd.DataFrame(MIXED, columns=list("abcd")))
+
+
+def test_categorical_columns_have_few_levels():
+    with pytest.raises(ValueError, match="'categorical' of feature 3, which needs whole numbers, of at most 16 levels"):
+        MADEDensity(likelihood={3: "categorical"}, max_iter=1).fit(MIXED)
+    with pytest.raises(ValueError, match="'categorical' of feature 2. A column of a table is one of 'auto', 'gaussian"):
+        VAETransformer(likelihood={2: "categorical"}, max_iter=1).fit(MIXED)
 
 
 @both

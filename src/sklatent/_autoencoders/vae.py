@@ -294,7 +294,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
         """The name of a likelihood; or one for each column of a table with levels, and the widths of these."""
         if self.likelihood in NAMES:
             return self.likelihood, None
-        kinds, widths = kinds_of(X, self, "gaussian")
+        kinds, widths = kinds_of(X, self, "gaussian", categories=False)
         return kinds or "gaussian", widths
 
     def _linear_model(self, X):

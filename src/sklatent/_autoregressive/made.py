@@ -3,10 +3,11 @@
 import math
 from numbers import Integral, Real
 
+import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._bridge.base import check_widths
-from .._bridge.columns import FEW, blurred, check_levels, kinds_of, learn_columns
+from .._bridge.columns import blurred, check_levels, kinds_of, learn_columns, n_levels
 from .._bridge.docs import fill_doc
 from .._bridge.rows import MAX_LEVELS, drawn, learn_affine, learn_levels, n_whole_levels, scaled
 from .._nn.autoregressive import AutoregressiveModel
@@ -20,6 +21,7 @@ from .starts import MOST_ROWS, chosen_mixture, mixture_start
 NAMES = ("bernoulli", "gaussian_mixture", *LEVEL_LIKELIHOODS)
 MAX_WEIGHTS = 2 * 10**8  # of the output layer
 N_MIXTURES = 5  # of a conditional at least, for the net to work with
+MOST_CATEGORICAL = 32  # levels, up to which a table of nothing but levels is categorical
 
 
 @fill_doc
@@ -148,7 +150,11 @@ class MADEDensity(AutoregressiveDensity):
             U = (drawn(X, MOST_ROWS) - buffers["levels.shift"]) / buffers["levels.scale"]
             U = blurred(U, buffers["levels.radius"]) if mixed else U
             started = self._may_start() and chosen_mixture(U)
-            return decided | {"n_levels": None, "started": started}, buffers
+            decided |= {"n_levels": None, "started": started}
+            if mixed:  # as many normals as categories make any distribution of them
+                categories = n_levels(X, widths)[np.array(likelihood) == "categorical"]
+                decided["n_mixtures"] = int(max(N_MIXTURES, categories.max(initial=0)))
+            return decided, buffers
         if likelihood != "bernoulli":
             of_levels, buffers = learn_levels(X, self.n_levels, shared=shared)
             return decided | of_levels, buffers
@@ -166,7 +172,7 @@ class MADEDensity(AutoregressiveDensity):
         if self.likelihood in NAMES:
             return self.likelihood, None
         kinds, widths = kinds_of(X, self, "gaussian_mixture")
-        most = MAX_LEVELS if self.image_shape_ else FEW
+        most = MAX_LEVELS if self.image_shape_ else MOST_CATEGORICAL
         if self.likelihood == "auto" and n_whole is not None and n_whole <= most and widths.max() <= 1:
             return "bernoulli" if n_whole <= 2 else "categorical", None
         return kinds or "gaussian_mixture", widths
@@ -176,10 +182,11 @@ class MADEDensity(AutoregressiveDensity):
         mixed = isinstance(name, list)
         real = mixed or name == "gaussian_mixture"
         if real:
-            values, likelihood = Reals(n_features), GaussianMixture()
+            n_mixtures = spec.get("n_mixtures", N_MIXTURES)
+            values, likelihood = Reals(n_features), GaussianMixture(n_mixtures)
             if spec["started"]:
                 n_components = spec["started"]["n_components"]
-                n_copies = math.ceil(N_MIXTURES / n_components)
+                n_copies = math.ceil(n_mixtures / n_components)
                 likelihood = AnchoredMixture(n_components * n_copies)
             if mixed:
                 values, likelihood = Columns(n_features), Rounded(likelihood)

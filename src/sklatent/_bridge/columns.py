@@ -4,7 +4,7 @@ import numpy as np
 
 from .rows import MAX_LEVELS, _chunks, learn_affine
 
-FEW = 32  # levels, of which any distribution is asked for; that of more levels is made of a few smooth ones
+MOST_CATEGORIES = 16  # levels of a categorical column; a distribution over more is made of a few smooth ones
 BLUR = 0.2  # of the width of a level, the deviation of the noise under which a linear model or a mixture sees it
 OF_LEVELS = ("bernoulli", "categorical", "logistic_mixture")
 
@@ -36,11 +36,13 @@ def n_levels(X, widths):
     return np.where(widths > 0, np.rint((high - low) / np.where(widths > 0, widths, 1)) + 1, 0).astype(int)
 
 
-def kinds_of(X, estimator, real):
+def kinds_of(X, estimator, real, categories=True):
     """The distribution of each column, as the estimator's ``likelihood`` has it, and the widths of the levels.
 
-    The first is None where all columns are ``real``, the name for real values, as pixels are here.
+    The first is None where all columns are ``real``, the name for real values, as pixels are here. ``categories``:
+    whether a column of few levels is ``"categorical"``.
     """
+    of_levels = OF_LEVELS if categories else OF_LEVELS[::2]
     likelihood, names = estimator.likelihood, getattr(estimator, "feature_names_in_", None)
     if estimator.image_shape_ is not None:
         if isinstance(likelihood, str):
@@ -50,13 +52,14 @@ def kinds_of(X, estimator, real):
     counts = n_levels(X, widths)
     if isinstance(likelihood, str) and not (counts > 1).any():
         return None, widths  # nor do constants make levels of a table of real values
-    found = np.select([counts == 0, counts <= 2, counts <= FEW], [real, *OF_LEVELS[:2]], OF_LEVELS[2])
-    for column, name in _asked(likelihood, X.shape[1], (real, *OF_LEVELS), names):
-        if name != real and (counts[column] == 0 or (name == "bernoulli" and counts[column] > 2)):
+    few = MOST_CATEGORIES if categories else 0
+    found = np.select([counts == 0, counts <= 2, counts <= few], [real, *OF_LEVELS[:2]], OF_LEVELS[2]).astype(object)
+    for column, name in _asked(likelihood, X.shape[1], (real, *of_levels), names):
+        most = {"bernoulli": 2, "categorical": MOST_CATEGORIES}.get(name, MAX_LEVELS)
+        if name != real and not 0 < counts[column] <= most:
             raise ValueError(
-                f"likelihood asks for {name!r} of feature {_told(column, names)}, which needs "
-                f"{'two values' if name == 'bernoulli' else f'at most {MAX_LEVELS} levels'}, whole numbers. Use "
-                f"{real!r}, or 'auto'."
+                f"likelihood asks for {name!r} of feature {_told(column, names)}, which needs whole numbers, of at "
+                f"most {most} levels. Use {real!r}, or 'auto'."
             )
         found[column] = name
     widths = np.where(found == real, 0.0, widths)

@@ -42,7 +42,7 @@ class Columns(Reals):
 
     def values(self, u, generator=None):  # (n, d) -> (n, d)
         x = self.inverse(u)
-        return torch.where(self.radius > 0, x.round(), x)
+        return torch.where(self.radius > 0, x.round() + 0.0, x)  # 0 is not -0
 
     def log_width(self):  # (d,)
         return torch.where(self.radius > 0, 0, self.scale.log())
