@@ -46,12 +46,15 @@ class VAETransformer(SampleMethods, CoderTransformer):
         Number of latent units. None: as many as features, at most 32.
     {image_shape}
     {coder}
-    likelihood : {"gaussian", "bernoulli", "categorical", "logistic_mixture"}, default="gaussian"
-        ``"gaussian"`` is a density in the units of X. ``"bernoulli"`` is a probability of rows of 0 and 1. It takes
-        other rows too, as is usual with grey images (their range in ``fit`` stands for [0, 1]), but then the score
-        is a cross-entropy and no probability. ``"categorical"``, a softmax, and ``"logistic_mixture"``, ten logistic
-        distributions, are distributions over levels, as in ``PixelCNNDensity``: whole-numbered rows get a
-        log-probability. The first is the better one for few levels, the second for many.
+    likelihood : {"auto", "gaussian", "bernoulli", "categorical", "logistic_mixture"}, list or dict, default="auto"
+        ``"auto"`` is ``"gaussian"`` for images and real values; in a table each column of whole numbers of up to 256
+        levels has its own: ``"bernoulli"`` for two, else ``"logistic_mixture"``, of one logistic distribution for each
+        code. A list of names, one for each feature, or a dict from a feature's name or index, decides instead. One
+        name is for all: ``"gaussian"`` is a density in the units of X. ``"bernoulli"`` is a probability of rows of 0
+        and 1. It takes other rows too, as is usual with grey images (their range in ``fit`` stands for [0, 1]), but
+        then the score is a cross-entropy and no probability. ``"categorical"``, a softmax, and
+        ``"logistic_mixture"``, ten logistic distributions, are distributions over levels, as in ``PixelCNNDensity``:
+        whole-numbered rows get a log-probability. The first is the better one for few levels, the second for many.
     {n_levels}
         Used only with the last two likelihoods.
     beta : float, default=1.0
@@ -70,6 +73,8 @@ class VAETransformer(SampleMethods, CoderTransformer):
 
     Attributes
     ----------
+    likelihood_ : str or list of str
+        The one that ``"auto"`` chose; of a table with levels, the one of each column.
     n_active_units_ : int
         Latent units whose posterior mean varies over the rows of ``fit`` (variance above 0.01; Burda et al.
         2016). The other units have collapsed onto the prior and carry nothing.
@@ -84,10 +89,15 @@ class VAETransformer(SampleMethods, CoderTransformer):
 
     Notes
     -----
-    With ``likelihood="gaussian"``, no corruption and a built-in architecture it starts at probabilistic PCA, with a
-    residual variance of each feature's own where held-out rows gain by it. There the bound is exact, ``kl_warmup`` is
-    of no use, and the code follows rows outside the range of ``fit``. Nets whose last layers start at zero are added. A
-    fiftieth of the density stays that of the linear model, so that no row scores less than it does by more than log 50
+    In a table with levels a column of these is taken for a real one that was rounded: the probability of a level is
+    what a logistic distribution has between its edges, for two levels a logistic regression on the code. Categories
+    without an order belong into columns of 0 and 1 (``OneHotEncoder``). The score bounds the log of the density of the
+    real columns, in their units, times the probability of the others.
+
+    With ``likelihood="auto"`` or ``"gaussian"``, no corruption and a built-in architecture it starts at probabilistic
+    PCA, with a residual variance of each feature's own where held-out rows gain by it. There the bound of real values
+    is exact, ``kl_warmup`` is of no use, and the code follows rows outside the range of ``fit``. Nets whose last layers
+    start at zero are added. A fiftieth of the density stays that of the linear model, so that no row scores less than it does by more than log 50
     = 3.9 nats: what a net has learned of the noise can be far too sure of rows farther out (a defensive mixture,
     Hesterberg 1995).
 
@@ -162,7 +172,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
         -------
         log_density : ndarray of shape (n_samples,), float64
             A log-probability with ``likelihood="bernoulli"`` and rows of 0 and 1, and with the likelihoods over levels
-            if ``fit`` saw whole numbers.
+            if ``fit`` saw whole numbers; of a table with levels and real values, the sum of both kinds.
         """
         check_is_fitted(self)
         noise = self._noise(self.n_draws)

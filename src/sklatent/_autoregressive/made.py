@@ -39,11 +39,13 @@ class MADEDensity(AutoregressiveDensity):
     {image_shape}
     hidden_layer_sizes : tuple of int or None, default=None
         Units of the hidden layers. ``()`` is the FVBN. None is (64,), or (500,) with ``image_shape``.
-    likelihood : {"auto", "bernoulli", "categorical", "logistic_mixture", "gaussian_mixture"}, default="auto"
+    likelihood : str, list or dict, default="auto"
         The conditionals. ``"bernoulli"`` is for two levels. ``"categorical"``, any distribution over the levels, and
         ``"logistic_mixture"``, one that knows their order, bin real values. ``"gaussian_mixture"``, of five
-        components, is a density of real values. ``"auto"`` is the first for two levels, the second for whole numbers
-        of up to 256 levels, else the last.
+        components, is a density of real values. ``"auto"`` gives each column of a table its own: the first for two
+        whole numbers, the second for up to 16 levels (32 in a table of nothing but levels), the third for up to 256,
+        else the last. Images have one for all pixels: the first, the second for up to 256 levels, or the last. A list
+        of names, one for each feature, or a dict from a feature's name or index, decides instead.
     {n_levels}
     order : {"natural", "random"}, default="natural"
         The order of the features in the product.
@@ -59,9 +61,10 @@ class MADEDensity(AutoregressiveDensity):
 
     Attributes
     ----------
-    likelihood_ : str
-        The one that ``"auto"`` chose.
+    likelihood_ : str or list of str
+        The one that ``"auto"`` chose; of a table of several kinds, the one of each column.
     n_levels_ : int or None
+        None of real values, and of a table of several kinds.
     {attributes}
 
     See Also
@@ -71,14 +74,19 @@ class MADEDensity(AutoregressiveDensity):
 
     Notes
     -----
-    Over real values, with one mask, it starts at a mixture of Gaussians, each by its chain of regressions, plus a net
-    that starts at zero. The size of the mixture, up to 12 components, and its shrinkage are those under which rows held
+    In a table of several kinds a column of levels is taken for a real one that was rounded: the probability of a level
+    is what a mixture of logistic distributions has between its edges, which for two levels can be any. A categorical
+    column has as many of them as levels. The score is then a density of the real columns, in their units, times the
+    probability of the others.
+
+    Over real values, and these tables, with one mask, it starts at a mixture of Gaussians, each by its chain of
+    regressions, plus a net that starts at zero. The size of the mixture, up to 12 components, and its shrinkage are those under which rows held
     out are most likely. A fiftieth of each conditional stays a wide normal.
 
     All that ``image_shape`` does here is to let the features share one scale, as pixels do; the net knows of no
     neighbours.
 
-    Scores are in nats: log-probabilities for whole numbers of up to 256 levels, else log-densities in the units of
+    Scores are in nats: log-probabilities for whole numbers of up to 256 levels, and log-densities in the units of
     X. The variances of ``"gaussian_mixture"`` have a floor of 0.001 of the feature's variance (compare
     ``GaussianMixture(reg_covar=)``), without which a constant feature had an infinite density. Outside the range of
     ``fit`` a level scores below any inside, and lower the farther out.
@@ -92,14 +100,16 @@ class MADEDensity(AutoregressiveDensity):
     B. Uria, I. Murray, H. Larochelle, "RNADE: The real-valued neural autoregressive density-estimator", 2013
     (mixtures of Gaussians as conditionals).
 
+    T. Salimans, A. Karpathy, X. Chen, D. P. Kingma, "PixelCNN++", 2017 (levels as what lies between their edges).
+
     Examples
     --------
     >>> from sklearn.datasets import load_wine
     >>> from sklatent import MADEDensity
     >>> X, _ = load_wine(return_X_y=True)
     >>> density = MADEDensity(max_iter=5, random_state=0).fit(X)
-    >>> density.likelihood_, density.score_samples(X).shape, density.sample(3, random_state=0).shape
-    ('gaussian_mixture', (178,), (3, 13))
+    >>> density.likelihood_[4:6], density.score_samples(X).shape, density.sample(3, random_state=0).shape
+    (['logistic_mixture', 'gaussian_mixture'], (178,), (3, 13))
     """
 
     _n_steps = 1500  # of max_iter=None where no linear model is there to start at

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._nn.scaling import FAR
 from .rows import MAX_LEVELS, _chunks, learn_affine
 
 MOST_CATEGORIES = 16  # levels of a categorical column; a distribution over more is made of a few smooth ones
@@ -98,9 +99,16 @@ def _told(column, names):
 
 
 def learn_columns(X, prefix, widths):
-    """The buffers of a ``Columns``."""
+    """The buffers of a ``Columns``. Many levels are counts: they know no last one, nor a first but 0."""
     buffers = learn_affine(X, prefix)
-    return buffers | {f"{prefix}.radius": widths / 2 / buffers[f"{prefix}.scale"]}
+    low, high = _seen_range(X)
+    counts = n_levels(X, widths) > MOST_CATEGORIES
+    first, last = np.where(counts, np.where(low < 0, -np.inf, 0), low), np.where(counts, np.inf, high)
+    shift, scale = buffers[f"{prefix}.shift"], buffers[f"{prefix}.scale"]
+    ends = {
+        f"{prefix}.{name}": np.clip((x - shift) / scale, -FAR, FAR) for name, x in (("first", first), ("last", last))
+    }
+    return buffers | ends | {f"{prefix}.radius": widths / 2 / scale}
 
 
 def blurred(U, radius):

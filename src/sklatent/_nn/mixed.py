@@ -1,8 +1,8 @@
 """Tables whose columns are of several kinds: some real, some whole numbers of a few or of many levels.
 
 A column of levels is taken for a real one that was rounded: the probability of a level is what the distribution of a
-real value has between its edges, and the first and the last level also take what is beyond them. One net, and one
-linear model to start at, then serve all columns.
+real value has between its edges, and the first and the last level, where there are such, also take what is beyond them.
+One net, and one linear model to start at, then serve all columns.
 """
 
 import math
@@ -23,13 +23,15 @@ N_PAIRS = 8  # of draws for the bound of a linear model with levels
 class Columns(Reals):
     """Real values and levels, centred and scaled alike; ``radius``, half the width of a level, is 0 in a real column.
 
-    log p(x) = log p(u) - log scale for a real column, and log p(level) for the others. A value of these that is between
-    two levels, or outside of all, is taken for the nearest, and ``beyond`` is how far it is, in widths.
+    log p(x) = log p(u) - log scale for a real column, and log p(level) for the others. ``first`` and ``last`` are their
+    outermost levels, which for counts may be far outside the range of ``fit``. A value that is between two levels, or
+    outside of all, is taken for the nearest, and ``beyond`` is how far it is, in widths.
     """
 
     def __init__(self, n_features):
         super().__init__(n_features)
-        self.register_buffer("radius", torch.zeros(n_features, dtype=torch.float64))
+        for name, value in (("radius", 0.0), ("first", -FAR), ("last", FAR)):
+            self.register_buffer(name, torch.full((n_features,), value, dtype=torch.float64))
 
     def forward(self, x):  # (n, d) of any real dtype -> u, beyond, both (n, d)
         return self.nearest(self.scaled(x))
@@ -48,15 +50,14 @@ class Columns(Reals):
         return torch.where(self.radius > 0, 0, self.scale.log())
 
     def limits(self):
-        """The range of each feature and the radius of its levels, (3, d), in scaled units."""
-        return torch.stack([self.lower, self.upper, self.radius])
+        """The range of each feature, and the radius and the outermost of its levels, (5, d), in scaled units."""
+        return torch.stack([self.lower, self.upper, self.radius, self.first, self.last])
 
 
-def _nearest(u, lower, upper, radius):
+def _nearest(u, lower, upper, radius, first, last):
     """The level that is nearest, in scaled units; where the radius is 0, what is not to be looked at."""
     width = 2 * torch.where(radius > 0, radius, 1)
-    last = ((upper - lower) / width).round()
-    return lower + width * torch.minimum(((u - lower) / width).round().clamp(min=0), last)
+    return torch.minimum(torch.maximum(lower + width * ((u - lower) / width).round(), first), last)
 
 
 class Rounded:
@@ -75,14 +76,14 @@ class Rounded:
         weight, mean, variance = self.likelihood.components(at_least_float32(params))
         return weight, mean, variance.rsqrt() / TO_LOGISTIC
 
-    def log_prob(self, params, u, beyond, limits):  # (..., P), (...), (...), (3, ...) -> (...)
+    def log_prob(self, params, u, beyond, limits):  # (..., P), (...), (...), (5, ...) -> (...)
         """In nats: log-densities per scaled unit, log-probabilities; where ``beyond`` > 0 lower than at any level."""
         density = self.likelihood.log_prob(params, u, beyond, limits[:2])
         weight, mean, steep = self._logistics(params)
-        lower, upper, radius = limits.to(mean.dtype).unsqueeze(-1)
+        lower, upper, radius, first, last = limits.to(mean.dtype).unsqueeze(-1)
         of_levels, radius = radius > 0, torch.where(radius > 0, radius, 1)  # 1: no NaN, not even in a gradient
         u = u.to(mean.dtype).unsqueeze(-1)
-        first, last = (u < lower + radius) & of_levels, (u > upper - radius) & of_levels
+        first, last = (u < first + radius) & of_levels, (u > last - radius) & of_levels
         z, half = (u - mean) * steep, radius * steep
         between = (-torch.expm1(-2 * half)).log()
         above, below = F.logsigmoid(z + half).masked_fill(last, 0), F.logsigmoid(half - z).masked_fill(first, 0)
@@ -101,8 +102,11 @@ class Rounded:
         return torch.where(limits[2] > 0, _nearest(mean + p.logit() / steep, *limits), real.to(mean.dtype))
 
     def mean(self, params, limits):  # (..., P) -> (...)
-        """Of levels, the mean of what is drawn: the first, and a width for each edge that a draw is above."""
-        lower, upper, radius = limits.to(params.dtype)
+        """Of levels, the mean of what is drawn: the lowest, and a width for each edge that a draw is above.
+
+        Outside the range of ``fit`` the sum over the edges is taken for an integral.
+        """
+        lower, upper, radius, first, last = limits.to(params.dtype)
         weight, mean, steep = self._logistics(params)
         of_levels = radius > 0
         expected, n_edges = torch.zeros_like(params[..., 0]), ((upper - lower) / (2 * radius)).round()
@@ -110,6 +114,9 @@ class Rounded:
             at = (lower + (2 * edge + 1) * radius).unsqueeze(-1)
             above = (weight.exp() * ((mean - at) * steep).sigmoid()).sum(-1)
             expected += (2 * radius * above).where(edge < n_edges, 0)
+        above = (weight.exp() * F.softplus((mean - upper.unsqueeze(-1)) * steep) / steep).sum(-1)
+        below = (weight.exp() * F.softplus((lower.unsqueeze(-1) - mean) * steep) / steep).sum(-1)
+        expected += above.where(last > upper + radius, 0) - below.where(first < lower - radius, 0)
         return torch.where(of_levels, lower + expected, self.likelihood.mean(params, limits[:2]))
 
 
@@ -125,7 +132,7 @@ class MixedVAE(VAE):
     def _limits(self):
         limits = self.scaling.limits()
         if self.started or self.training:  # real columns then know no range
-            free = torch.tensor([[-FAR], [FAR], [0.0]], device=limits.device, dtype=limits.dtype)
+            free = torch.tensor([[-FAR], [FAR], [0.0], [-FAR], [FAR]], device=limits.device, dtype=limits.dtype)
             limits = torch.where(limits[2] > 0, limits, free)
         return limits
 
