@@ -95,11 +95,11 @@ class VAETransformer(SampleMethods, CoderTransformer):
     real columns, in their units, times the probability of the others.
 
     With ``likelihood="auto"`` or ``"gaussian"``, no corruption and a built-in architecture it starts at probabilistic
-    PCA, with a residual variance of each feature's own where held-out rows gain by it. There the bound of real values
-    is exact, ``kl_warmup`` is of no use, and the code follows rows outside the range of ``fit``. Nets whose last layers
-    start at zero are added. A fiftieth of the density stays that of the linear model, so that no row scores less than it does by more than log 50
-    = 3.9 nats: what a net has learned of the noise can be far too sure of rows farther out (a defensive mixture,
-    Hesterberg 1995).
+    PCA, with a residual variance of each feature's own where held-out rows gain by it. There the bound of real
+    values is exact, ``kl_warmup`` is of no use, and the code follows rows outside the range of ``fit``. Nets whose
+    last layers start at zero are added. A fiftieth of the density stays that of the linear model, so that no row
+    scores less than it does by more than log 50 = 3.9 nats: what a net has learned of the noise can be far too sure
+    of rows farther out (a defensive mixture, Hesterberg 1995).
 
     ``transform`` gives the posterior mean, never a draw. Of such a net each latent unit comes times ``code_scale_``,
     how far it moves the scaled row at the start, so that distances between codes are about those between rows. The

@@ -76,12 +76,12 @@ class MADEDensity(AutoregressiveDensity):
     -----
     In a table of several kinds a column of levels is taken for a real one that was rounded: the probability of a level
     is what a mixture of logistic distributions has between its edges, which for two levels can be any. A categorical
-    column has as many of them as levels. The score is then a density of the real columns, in their units, times the
+    column has as many of them as levels; counts, of more than 16 levels, have no last one. The score is then a density of the real columns, in their units, times the
     probability of the others.
 
     Over real values, and these tables, with one mask, it starts at a mixture of Gaussians, each by its chain of
-    regressions, plus a net that starts at zero. The size of the mixture, up to 12 components, and its shrinkage are those under which rows held
-    out are most likely. A fiftieth of each conditional stays a wide normal.
+    regressions, plus a net that starts at zero. The size of the mixture, up to 12 components, and its shrinkage are
+    those under which rows held out are most likely. A fiftieth of each conditional stays a wide normal.
 
     All that ``image_shape`` does here is to let the features share one scale, as pixels do; the net knows of no
     neighbours.
@@ -89,7 +89,7 @@ class MADEDensity(AutoregressiveDensity):
     Scores are in nats: log-probabilities for whole numbers of up to 256 levels, and log-densities in the units of
     X. The variances of ``"gaussian_mixture"`` have a floor of 0.001 of the feature's variance (compare
     ``GaussianMixture(reg_covar=)``), without which a constant feature had an infinite density. Outside the range of
-    ``fit`` a level scores below any inside, and lower the farther out.
+    ``fit`` a level, but of counts, scores below any inside, and lower the farther out.
 
     References
     ----------
