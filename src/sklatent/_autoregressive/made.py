@@ -75,9 +75,9 @@ class MADEDensity(AutoregressiveDensity):
     Notes
     -----
     In a table of several kinds a column of levels is taken for a real one that was rounded: the probability of a level
-    is what a mixture of logistic distributions has between its edges, which for two levels can be any. A categorical
-    column has as many of them as levels; counts, of more than 16 levels, have no last one. The score is then a density of the real columns, in their units, times the
-    probability of the others.
+    is what a mixture of logistic distributions has between its edges, which for two levels can be any. A
+    categorical column has as many of them as levels; counts, of more than 16 levels, have no last one. The score is
+    then a density of the real columns, in their units, times the probability of the others.
 
     Over real values, and these tables, with one mask, it starts at a mixture of Gaussians, each by its chain of
     regressions, plus a net that starts at zero. The size of the mixture, up to 12 components, and its shrinkage are
