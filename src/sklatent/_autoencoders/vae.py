@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._bridge.base import SampleMethods
 from .._bridge.callbacks import LinearWarmUp
+from .._bridge.columns import check_levels, kinds_of, learn_columns
 from .._bridge.docs import fill_doc
 from .._bridge.holes import described, filled, learn_holes
 from .._bridge.rows import check_whole, drawn, learn_affine, learn_levels, n_scales, scaled, whole_pixels
@@ -17,11 +18,13 @@ from .._bridge.state import warn
 from .._bridge.weights import moments
 from .._nn.gaussians import Gaussians
 from .._nn.likelihoods import LEVEL_LIKELIHOODS, Gaussian, GreyBernoulli
+from .._nn.mixed import Columns, MixedVAE, Rounded
 from .._nn.scaling import Reals, Shares, make_levels
 from .._nn.vae import VAE
 from .base import CoderTransformer
 from .starts import ppca_start
 
+NAMES = ("gaussian", "bernoulli", *LEVEL_LIKELIHOODS)
 OPTIONS = ("beta", "free_bits")  # parameters that the module takes as they are
 ROWS_FOR_ACTIVE_UNITS = 10_000
 ACTIVE = 0.01  # variance of the posterior mean
@@ -46,12 +49,15 @@ class VAETransformer(SampleMethods, CoderTransformer):
         Number of latent units. None: as many as features, at most 32.
     {image_shape}
     {coder}
-    likelihood : {"gaussian", "bernoulli", "categorical", "logistic_mixture"}, default="gaussian"
-        ``"gaussian"`` is a density in the units of X. ``"bernoulli"`` is a probability of rows of 0 and 1. It takes
-        other rows too, as is usual with grey images (their range in ``fit`` stands for [0, 1]), but then the score
-        is a cross-entropy and no probability. ``"categorical"``, a softmax, and ``"logistic_mixture"``, ten logistic
-        distributions, are distributions over levels, as in ``PixelCNNDensity``: whole-numbered rows get a
-        log-probability. The first is the better one for few levels, the second for many.
+    likelihood : {"auto", "gaussian", "bernoulli", "categorical", "logistic_mixture"}, list or dict, default="auto"
+        ``"auto"`` is ``"gaussian"`` for images and real values; in a table each column of whole numbers of up to 256
+        levels has its own: ``"bernoulli"`` for two, else ``"logistic_mixture"``, of one logistic distribution for each
+        code. A list of names, one for each feature, or a dict from a feature's name or index, decides instead. One
+        name is for all: ``"gaussian"`` is a density in the units of X. ``"bernoulli"`` is a probability of rows of 0
+        and 1. It takes other rows too, as is usual with grey images (their range in ``fit`` stands for [0, 1]), but
+        then the score is a cross-entropy and no probability. ``"categorical"``, a softmax, and
+        ``"logistic_mixture"``, ten logistic distributions, are distributions over levels, as in ``PixelCNNDensity``:
+        whole-numbered rows get a log-probability. The first is the better one for few levels, the second for many.
     {n_levels}
         Used only with the last two likelihoods.
     beta : float, default=1.0
@@ -70,6 +76,8 @@ class VAETransformer(SampleMethods, CoderTransformer):
 
     Attributes
     ----------
+    likelihood_ : str or list of str
+        The one that ``"auto"`` chose; of a table with levels, the one of each column.
     n_active_units_ : int
         Latent units whose posterior mean varies over the rows of ``fit`` (variance above 0.01; Burda et al.
         2016). The other units have collapsed onto the prior and carry nothing.
@@ -84,12 +92,17 @@ class VAETransformer(SampleMethods, CoderTransformer):
 
     Notes
     -----
-    With ``likelihood="gaussian"``, no corruption and a built-in architecture it starts at probabilistic PCA, with a
-    residual variance of each feature's own where held-out rows gain by it. There the bound is exact, ``kl_warmup`` is
-    of no use, and the code follows rows outside the range of ``fit``. Nets whose last layers start at zero are added. A
-    fiftieth of the density stays that of the linear model, so that no row scores less than it does by more than log 50
-    = 3.9 nats: what a net has learned of the noise can be far too sure of rows farther out (a defensive mixture,
-    Hesterberg 1995).
+    In a table with levels a column of these is taken for a real one that was rounded: the probability of a level is
+    what a logistic distribution has between its edges, for two levels a logistic regression on the code. Categories
+    without an order belong into columns of 0 and 1 (``OneHotEncoder``). The score bounds the log of the density of the
+    real columns, in their units, times the probability of the others.
+
+    With ``likelihood="auto"`` or ``"gaussian"``, no corruption and a built-in architecture it starts at probabilistic
+    PCA, with a residual variance of each feature's own where held-out rows gain by it. There the bound of real
+    values is exact, ``kl_warmup`` is of no use, and the code follows rows outside the range of ``fit``. Nets whose
+    last layers start at zero are added. A fiftieth of the density stays that of the linear model, so that no row
+    scores less than it does by more than log 50 = 3.9 nats: what a net has learned of the noise can be far too sure
+    of rows farther out (a defensive mixture, Hesterberg 1995).
 
     NaN marks what is missing, in ``fit`` and in new rows. A mixture of Gaussians fitted by EM fills it in, by its mean
     given the rest of the row, for the encoder to see; only what is observed counts in the bound, which there too is
@@ -133,7 +146,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
     _n_steps = 3000  # of max_iter=None where no linear model is there to start at
     _parameter_constraints = {
         **CoderTransformer._parameter_constraints,
-        "likelihood": [StrOptions({"gaussian", "bernoulli", *LEVEL_LIKELIHOODS})],
+        "likelihood": [StrOptions({"auto", *NAMES}), list, tuple, dict],
         "n_levels": [Interval(Integral, 2, None, closed="left"), None],
         "beta": [Interval(Real, 0, None, closed="left")],
         "kl_warmup": [Interval(Integral, 0, None, closed="left")],
@@ -144,13 +157,17 @@ class VAETransformer(SampleMethods, CoderTransformer):
 
     def __init__(
         self, n_components=None, *, image_shape=None, architecture="auto", hidden_layer_sizes=None, activation="relu",
-        corruption=None, likelihood="gaussian", n_levels=None, beta=1.0, kl_warmup=10, free_bits=0.0,
+        corruption=None, likelihood="auto", n_levels=None, beta=1.0, kl_warmup=10, free_bits=0.0,
         variance_floor=1e-3, n_draws=50, learning_rate=5e-3, weight_decay=1e-4, max_iter=None, batch_size=128,
         early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4, warm_start=False,
         random_state=None, verbose=0, callbacks=None, checkpoint=None, device="auto",
         precision="float32", compile=False,
     ):  # fmt: skip
         self._store(locals())
+
+    @property
+    def likelihood_(self):
+        return self._spec_["likelihood"]
 
     def score_samples(self, X):
         r"""Importance-weighted lower bound on log p(x) of each row, in nats and in the units of X.
@@ -167,7 +184,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
         -------
         log_density : ndarray of shape (n_samples,), float64
             A log-probability with ``likelihood="bernoulli"`` and rows of 0 and 1, and with the likelihoods over levels
-            if ``fit`` saw whole numbers.
+            if ``fit`` saw whole numbers; of a table with levels and real values, the sum of both kinds.
         """
         check_is_fitted(self)
         noise = self._noise(self.n_draws)
@@ -251,7 +268,9 @@ class VAETransformer(SampleMethods, CoderTransformer):
 
     def _check_rows(self, X, *, reset=False):
         X = super()._check_rows(X, reset=reset)
-        if not reset and self._spec_.get("whole"):
+        if not reset and isinstance(self.likelihood_, list):
+            check_levels(X, self, self._module.scaling)
+        elif not reset and self._spec_.get("whole"):
             check_whole(X, type(self).__name__)
         return X
 
@@ -263,7 +282,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
         likelihood, scaling, levels = self._likelihood(spec)
         encoder, decoder, shape, corruption = self._build_coder(spec, per_code=2, per_feature=likelihood.n_params)
         options = {name: spec[name] for name in OPTIONS}
-        return VAE(
+        return (MixedVAE if isinstance(spec["likelihood"], list) else VAE)(
             scaling, encoder, decoder, shape, likelihood, spec["n_components"], levels=levels, corruption=corruption,
             holes=Gaussians(spec["n_features"], **spec["holes"]), **options,
         )  # fmt: skip
@@ -272,6 +291,8 @@ class VAETransformer(SampleMethods, CoderTransformer):
     def _likelihood(spec):
         """The likelihood, the scaling, and the levels of one over levels."""
         name, n_features = spec["likelihood"], spec["n_features"]
+        if isinstance(name, list):
+            return Rounded(Gaussian(spec["variance_floor"])), Columns(n_features), None
         if name == "bernoulli":
             return GreyBernoulli(), Shares(n_features, spec["clips"]), None
         if name == "gaussian":
@@ -279,22 +300,33 @@ class VAETransformer(SampleMethods, CoderTransformer):
         return LEVEL_LIKELIHOODS[name](spec["n_levels"]), Reals(n_features), make_levels(spec)
 
     def _learn(self, X, weights):
-        shared = n_scales(self.image_shape_)
-        onto = "unit" if self.likelihood == "bernoulli" else "standard"
-        buffers = learn_affine(X, "scaling", weights, onto=onto, shared=shared)
+        likelihood, widths = self._decide(X)
+        decided, shared = {"likelihood": likelihood}, n_scales(self.image_shape_)
+        if mixed := isinstance(likelihood, list):
+            buffers = learn_columns(X, "scaling", widths, weights)
+        else:
+            onto = "unit" if likelihood == "bernoulli" else "standard"
+            buffers = learn_affine(X, "scaling", weights, onto=onto, shared=shared)
         of_holes, gaussians = described(learn_holes(X, buffers["scaling.shift"], buffers["scaling.scale"], weights))
-        buffers |= gaussians
-        if self.likelihood not in LEVEL_LIKELIHOODS:
-            return of_holes | {"clips": whole_pixels(X, self.image_shape_)}, buffers
-        decided, of_levels = learn_levels(X, self.n_levels, shared=shared)
-        return of_holes | decided, buffers | of_levels
+        decided, buffers = decided | of_holes, buffers | gaussians
+        if mixed or likelihood not in LEVEL_LIKELIHOODS:
+            return decided | {"clips": whole_pixels(X, self.image_shape_)}, buffers
+        of_bins, of_levels = learn_levels(X, self.n_levels, shared=shared)
+        return decided | of_bins, buffers | of_levels
+
+    def _decide(self, X):
+        """The name of a likelihood; or one for each column of a table with levels, and the widths of these."""
+        if self.likelihood in NAMES:
+            return self.likelihood, None
+        kinds, widths = kinds_of(X, self, "gaussian", categories=False)
+        return kinds or "gaussian", widths
 
     def _linear_model(self, X, weights):
         U = scaled(X, self._module.scaling)
         return ppca_start(U, self._n_features_out, self.variance_floor, drawn(weights))
 
     def _may_start(self):
-        return super()._may_start() and self.likelihood == "gaussian"
+        return super()._may_start() and self.likelihood not in ("bernoulli", *LEVEL_LIKELIHOODS)
 
     def _callbacks(self, n_epochs):
         n_epochs = 0 if self._spec_["started"] else min(self.kl_warmup, n_epochs // 2)  # the start uses its codes

@@ -74,7 +74,7 @@ def tell_of_rounding(X, given, names=None):
     dtype = np.dtype(np.float16) if getattr(given, "dtype", None) == np.float16 else X.dtype
     if dtype.kind != "f" or dtype.itemsize > 4:
         return
-    low, high = _range(X[:: math.ceil(len(X) / ROWS_FOR_ROUNDING)])
+    low, high = value_range(X[:: math.ceil(len(X) / ROWS_FOR_ROUNDING)])
     step = np.spacing(np.maximum(np.abs(low), np.abs(high)).astype(dtype)).astype(np.float64)
     spread = high - low
     coarse = np.flatnonzero((spread > 0) & (spread < FEWEST_STEPS * step))
@@ -92,14 +92,14 @@ def _slices(X):
     return gen_batches(len(X), max(1, 2**22 // X.shape[1]))
 
 
-def _chunks(X):
+def chunks(X):
     for chunk in _slices(X):
         yield X[chunk]
 
 
-def _range(X):
+def value_range(X):
     """Smallest and largest value of each feature, float64; what is missing is left out."""
-    ends = ((np.fmin.reduce(chunk, axis=0), np.fmax.reduce(chunk, axis=0)) for chunk in _chunks(X))
+    ends = ((np.fmin.reduce(chunk, axis=0), np.fmax.reduce(chunk, axis=0)) for chunk in chunks(X))
     lows, highs = zip(*ends, strict=True)
     return np.fmin.reduce(lows, axis=0).astype(np.float64), np.fmax.reduce(highs, axis=0).astype(np.float64)
 
@@ -128,7 +128,7 @@ def learn_affine(X, prefix, weights=None, *, onto="standard", shared=False):
 
     ``shared``: how many runs of features have one shift and one scale, see ``n_scales``; True is one run of all.
     """
-    low, high = _range(X)
+    low, high = value_range(X)
     least, most = _pooled(np.min, low, shared), _pooled(np.max, high, shared)
     if onto == "standard":
         shift, variance = _moments(X, weights)
@@ -165,7 +165,7 @@ def whole_pixels(X, image_shape):
 
 def is_whole(X):
     """Whether all values are whole numbers, but for what is missing."""
-    return X.dtype.kind in "iub" or all(np.array_equal(chunk, np.rint(chunk), equal_nan=True) for chunk in _chunks(X))
+    return X.dtype.kind in "iub" or all(np.array_equal(chunk, np.rint(chunk), equal_nan=True) for chunk in chunks(X))
 
 
 def check_whole(X, name):
@@ -180,7 +180,7 @@ def check_whole(X, name):
 
 def n_whole_levels(X):
     """How many levels whole-numbered rows span, in the feature of the widest range; None for real values."""
-    low, high = _range(X)
+    low, high = value_range(X)
     if max(-low.min(), high.max()) >= 2**31 or not is_whole(X):
         return None
     return int((high - low).max()) + 1
@@ -189,7 +189,7 @@ def n_whole_levels(X):
 def learn_levels(X, n_levels, *, shared):
     """The bins of X: what to make a ``Levels`` of, see there, and its buffers; ``shared`` as in ``learn_affine``."""
     whole = n_whole_levels(X) is not None
-    low, high = _range(X)
+    low, high = value_range(X)
     low, high = _pooled(np.min, low, shared), _pooled(np.max, high, shared)
     if not whole:
         n_levels = n_levels or (MAX_LEVELS if shared else TABLE_LEVELS)

@@ -96,8 +96,11 @@ class Gaussians(nn.Module):
     def fill(self, x, seen, scaling, noise=None):  # (n, d) raw -> (n, d) raw, or (draws, n, d) by noise
         """``expected`` or ``draw`` in the units of x, which stays as it is where it is seen."""
         u = scaling.scaled(torch.where(seen, x, 0))
-        filled = scaling.near(self.expected(u, seen)) if noise is None else self.draw(u, seen, noise)
-        return torch.where(seen, x, scaling.inverse(filled).to(x.dtype))
+        if noise is None:
+            filled = scaling.inverse(scaling.near(self.expected(u, seen)))
+        else:
+            filled = scaling.drawn(self.draw(u, seen, noise))
+        return torch.where(seen, x, filled.to(x.dtype))
 
     def at(self, k, code):  # (..., q) -> (..., d)
         """The mean of rows of a component that have this code."""

@@ -46,7 +46,7 @@ def _chosen(probabilities, generator):  # (..., K) -> (...) int64
     return flat.view(probabilities.shape[:-1])
 
 
-def _pick(log_weights, generator, *params):  # (..., K)s -> (...)s
+def pick(log_weights, generator, *params):  # (..., K)s -> (...)s
     """Draw one component of each mixture; its parameters."""
     chosen = _chosen(log_weights.exp(), generator).unsqueeze(-1)
     return [param.gather(-1, chosen).squeeze(-1) for param in params]
@@ -162,7 +162,7 @@ class DiscretizedLogisticMixture(_OfLevels):
 
     def draw(self, params, generator=None, limits=None):  # (..., P) -> (...) int64
         weight, location, log_scale = self._components(params)
-        location, log_scale = _pick(weight, generator, location, log_scale)
+        location, log_scale = pick(weight, generator, location, log_scale)
         u = torch.rand(location.shape, generator=generator, device=location.device, dtype=location.dtype)
         x = location + log_scale.exp() * u.logit()
         levels = ((x + 1) / self.gap).round().clamp(0, self.n_levels - 1).long()
@@ -188,6 +188,10 @@ class Gaussian:
         log_variance = bounded(params[..., 1], self.variance_floor)
         squares = (u - self.mean(params, limits)).square()
         return -0.5 * (squares * (-log_variance).exp() + log_variance + LOG_2PI)
+
+    def components(self, params):
+        """As those of a ``GaussianMixture`` of one."""
+        return torch.zeros_like(params[..., :1]), params[..., :1], bounded(params[..., 1:], self.variance_floor).exp()
 
     def mean(self, params, limits=None):  # (..., 2) -> (...)
         """Within the limits: no row inside the range loses by this, and a row outside it falls with its distance."""
@@ -266,7 +270,7 @@ class GaussianMixture:
         spread = torch.special.ndtri((torch.arange(n_mixtures, device="cpu") + 0.5) / n_mixtures)
         self.means, self.sd = spread.tolist(), math.sqrt(1 - spread.square().mean())
 
-    def _components(self, params):
+    def components(self, params):
         """Log-weights, means and variances; zeros mean K normals that are about the standard normal together."""
         weight, mean, log_sd = at_least_float32(params).split(self.n_mixtures, -1)
         variance = self.reg_covar + self.sd**2 * (2 * log_sd.clamp(max=20)).exp()
@@ -274,13 +278,13 @@ class GaussianMixture:
 
     def log_prob(self, params, u, beyond=None, limits=None):  # (..., P), (...) -> (...)
         """Log-density in nats per scaled unit; a density knows no range and no levels."""
-        weight, mean, variance = self._components(params)
+        weight, mean, variance = self.components(params)
         squares = (u.to(mean.dtype).unsqueeze(-1) - mean).square() / variance
         return (weight - 0.5 * (squares + variance.log() + math.log(2 * math.pi))).logsumexp(-1)
 
     def draw(self, params, generator=None, limits=None):  # (..., P) -> (...) float
-        weight, mean, variance = self._components(params)
-        mean, variance = _pick(weight, generator, mean, variance)
+        weight, mean, variance = self.components(params)
+        mean, variance = pick(weight, generator, mean, variance)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
         return mean + variance.sqrt() * noise
 
@@ -297,8 +301,8 @@ class AnchoredMixture(GaussianMixture):
         super().__init__(n_mixtures, reg_covar)
         self.means, self.sd, self.n_params = [0.0] * n_mixtures, 1.0, self.n_params + 2
 
-    def _components(self, params):
-        weight, mean, variance = super()._components(params[..., :-2])
+    def components(self, params):
+        weight, mean, variance = super().components(params[..., :-2])
         anchor, log_sd = at_least_float32(params[..., -2:]).split(1, -1)
         weight = torch.cat([weight + math.log1p(-ANCHOR), torch.full_like(anchor, math.log(ANCHOR))], -1)
         return weight, torch.cat([mean, anchor], -1), torch.cat([variance, WIDE**2 * (2 * log_sd).exp()], -1)

@@ -9,6 +9,7 @@ from .layers import exact_sum
 
 CHUNK = 2**18  # numbers of the rows that are proposed at once
 N_DRAWS = 50
+NEVER = 50.0  # nats less for a draw that is no level
 
 
 class MarginalModel(AutoregressiveModel):
@@ -69,11 +70,12 @@ class MarginalModel(AutoregressiveModel):
     def _proposed(self, u, seen, noise):
         """Draws of whole rows (s, n, d), their log-densities by feature, and log p / q of each, (s, n); scaled."""
         drawn = self.holes.draw(u, seen, noise)
-        rows = drawn.flatten(0, 1)
-        terms = self.likelihood.log_prob(self.core(rows), rows, torch.zeros_like(rows)).double()
-        log_q = self.holes.log_prob(rows, torch.ones_like(rows, dtype=torch.bool))
-        log_weight = exact_sum(terms) - log_q
-        return drawn, terms.unflatten(0, drawn.shape[:2]), log_weight.unflatten(0, drawn.shape[:2])
+        rows, beyond = self.levels.nearest(drawn.flatten(0, 1))
+        terms = self.likelihood.log_prob(self.core(rows), rows, beyond, self.levels.limits()).double()
+        log_q = self.holes.log_prob(drawn.flatten(0, 1), torch.ones_like(rows, dtype=torch.bool))
+        parts = [each.unflatten(0, drawn.shape[:2]) for each in (rows, terms, exact_sum(terms) - log_q, beyond)]
+        spread = self.levels.log_spread() + NEVER * (parts[3] > 0)  # of a level over the draws that are taken for it
+        return *parts[:2], parts[2] - exact_sum(spread.where(~seen, 0))
 
     def _resample(self, u, given, n_proposals, generator):
         drawn, _, log_weight = self._proposed(u, given, self.holes.noise(n_proposals, len(u), generator))

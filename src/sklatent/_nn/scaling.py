@@ -46,6 +46,10 @@ class Affine(nn.Module):
         low, high = self.lower.to(u.dtype), self.upper.to(u.dtype)
         return u.clamp(low - BEYOND * (high - low), high + BEYOND * (high - low))
 
+    def drawn(self, u):  # (n, d) -> (n, d)
+        """Raw values of draws in scaled units."""
+        return self.inverse(u)
+
     def inverse(self, u):  # (n, d) -> (n, d) float64 (float32 where the device has no float64)
         x = u.to(self.scale.dtype) * self.scale + self.shift
         if self.clips:
@@ -105,7 +109,10 @@ class Reals(Affine):
     """Real values, centred and scaled, behind the same face as ``Levels``: log p(x) = log p(u) - log scale."""
 
     def forward(self, x):  # (n, d) of any real dtype -> u (n, d), beyond (n, d) zeros
-        u = self.scaled(x)
+        return self.nearest(self.scaled(x))
+
+    def nearest(self, u):  # (n, d) scaled -> u, beyond
+        """The legal value that is nearest, and how far it is: any is legal."""
         return u, torch.zeros_like(u)
 
     def values(self, u, generator=None):  # (n, d) -> (n, d); as ``Levels.values``, but with nothing to draw
@@ -116,6 +123,10 @@ class Reals(Affine):
 
     def log_width(self):  # (d,)
         return self.scale.log()
+
+    def log_spread(self):  # (d,)
+        """Of how wide a range of scaled values a legal one stands for; 0 where it is a density."""
+        return torch.zeros_like(self.scale)
 
     def limits(self):
         """Out of training the range of each feature, (2, d), in scaled units."""
