@@ -70,11 +70,11 @@ class MarginalModel(AutoregressiveModel):
     def _proposed(self, u, seen, noise):
         """Draws of whole rows (s, n, d), their log-densities by feature, and log p / q of each, (s, n); scaled."""
         drawn = self.holes.draw(u, seen, noise)
-        rows, beyond = self.levels.nearest(drawn.flatten(0, 1))
-        terms = self.likelihood.log_prob(self.core(rows), rows, beyond, self.levels.limits()).double()
+        rows, off = self.levels.nearest(drawn.flatten(0, 1))
+        terms = self.likelihood.log_prob(self.core(rows), rows, torch.zeros_like(rows), self.levels.limits()).double()
         log_q = self.holes.log_prob(drawn.flatten(0, 1), torch.ones_like(rows, dtype=torch.bool))
-        parts = [each.unflatten(0, drawn.shape[:2]) for each in (rows, terms, exact_sum(terms) - log_q, beyond)]
-        spread = self.levels.log_spread() + NEVER * (parts[3] > 0)  # of a level over the draws that are taken for it
+        parts = [each.unflatten(0, drawn.shape[:2]) for each in (rows, terms, exact_sum(terms) - log_q, off > 0.5)]
+        spread = self.levels.log_spread() + NEVER * parts[3]  # of a level over the draws that are taken for it
         return *parts[:2], parts[2] - exact_sum(spread.where(~seen, 0))
 
     def _resample(self, u, given, n_proposals, generator):
