@@ -73,7 +73,7 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
         Epochs in which only the head is trained, before the encoder is too.
     encoder_learning_rate : float or None, default=None
         Of the encoder. None is 3e-3 for images when they learn their labels and 1e-3 when they learn from the graph,
-        and 3e-4 for tables.
+        1e-3 for series, and 3e-4 for tables.
     learning_rate : float, default={learning_rate}
         Of the head. Both rise over the first 3 % of the steps and then fall to 0 as a cosine.
     weight_decay : float, default={weight_decay}

@@ -1,6 +1,7 @@
 """Defaults of ``EncoderClassifier`` that were measured, for images, for tables and for series.
 
-``benchmarks/results/low_label_cpu.md`` says what the first two were chosen on, Trace and ACSF1 the last.
+``benchmarks/results/low_label_cpu.md`` says what the first two were chosen on. The last is a
+first choice, looked at on Trace alone.
 """
 
 from dataclasses import dataclass
