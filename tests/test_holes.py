@@ -11,12 +11,20 @@ from scipy.stats import multivariate_normal
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch.distributions import MultivariateNormal
 from torch.testing import assert_close
 
-from sklatent import AutoencoderTransformer, MADEDensity, PixelCNNDensity, VAETransformer
+from sklatent import (
+    AutoencoderTransformer,
+    DensityOutlierDetector,
+    EncoderClassifier,
+    MADEDensity,
+    PixelCNNDensity,
+    VAETransformer,
+)
 from sklatent._bridge import holes, unsupervised
 from sklatent._nn.gaussians import Gaussians
 from sklatent._nn.likelihoods import bounded
@@ -316,6 +324,43 @@ def test_images_take_holes():
         filled = estimator.complete(X)
         assert filled.min() >= 0  # whole-numbered pixels stay in their range
         assert filled.max() <= 16
+
+
+# -- those that take an encoder or a density ---------------------------------------------------------------------------
+
+
+def test_a_classifier_takes_holes_as_its_encoder_does():
+    X, y = load_breast_cancer(return_X_y=True)
+    X, y = pierced(StandardScaler().fit_transform(X[:240, :10]), 0.2)[0], y[:240]
+    labels = np.where(np.arange(240) < 40, y, -1)
+    encoder = AutoencoderTransformer(4, max_iter=5, random_state=0)
+    classifier = EncoderClassifier(encoder, max_iter=3, random_state=0).fit(X, labels)
+    assert (classifier.predict(X[200:]) == y[200:]).mean() > 0.85
+    filled = classifier.encoder_.complete(X[200:])
+    assert_allclose(classifier.predict_proba(filled), classifier.predict_proba(X[200:]), atol=1e-4)
+
+
+def test_a_detector_takes_holes_as_its_density_does(short):
+    X, y = load_breast_cancer(return_X_y=True)
+    X = pierced(StandardScaler().fit_transform(X[:, :8]), 0.2)[0]
+    detector = DensityOutlierDetector(VAETransformer(4, random_state=0), random_state=0).fit(X[y == 1][:250])
+    assert roc_auc_score(y, detector.score_samples(X)) > 0.85
+    with pytest.raises(ValueError, match=r"X has NaN, .* Pass density=MADEDensity\(\) or VAETransformer\(\)"):
+        DensityOutlierDetector().fit(X)
+
+
+def test_levels_are_filled_with_levels(short):
+    random = np.random.RandomState(0)
+    side = random.randint(2, size=200).astype(float)
+    X = np.column_stack([side, side + 0.3 * random.normal(size=200), np.rint(4 * side + random.normal(size=200))])
+    holes, gone = pierced(X, 0.2)
+    vae = VAETransformer(random_state=0).fit(holes)
+    for random_state in (None, 0):
+        filled = vae.complete(holes, random_state)
+        assert set(filled[:, 0]) == {0, 1}
+        assert_array_equal(filled[:, 2], np.rint(filled[:, 2]))
+        assert (filled[:, 0] == side)[gone[:, 0]].mean() > 0.7
+        assert np.isfinite(vae.score_samples(filled)).all()
 
 
 # -- bad input ---------------------------------------------------------------------------------------------------------

@@ -350,3 +350,17 @@ def test_levels_that_fit_did_not_see_score_below_all_that_it_saw(cls, fitted):
         assert (np.diff(outside) < 0).all()
     if cls is VAETransformer:
         assert np.isfinite(model.transform(rows)).all()
+
+
+@both
+def test_holes_beside_levels(cls, fitted):
+    """What is seen is trained on and scored; by the whole rows of a fit with holes the score is near that without."""
+    X = MIXED.copy()
+    X[RANDOM.rand(*X.shape) < 0.15] = np.nan
+    model = cls(**fitted[cls].get_params()).fit(X)
+    assert model.likelihood_ == fitted[cls].likelihood_
+    assert np.isfinite(model.score_samples(X)).all()
+    assert model.score(MIXED) > fitted[cls].score(MIXED) - 1.5
+    filled = model.complete(X)
+    assert np.isfinite(filled).all()
+    assert_array_equal(filled[~np.isnan(X)], X[~np.isnan(X)])

@@ -82,7 +82,8 @@ class CoderTransformer(UnsupervisedEstimator):
         X : array-like of shape (n_samples, n_features)
             NaN marks what is missing; rows without a NaN come back as they are.
         random_state : int, RandomState instance or None, default=None
-            None fills in expected values. Else they are drawn: for multiple imputation call it with several seeds.
+            None fills in expected values, of a column of levels the nearest to it. Else they are drawn: for multiple
+            imputation call it with several seeds.
 
         Returns
         -------
@@ -99,7 +100,12 @@ class CoderTransformer(UnsupervisedEstimator):
         X = self._check_rows(X)
         if not has_holes(X):
             return X.copy()
-        return filled(self.net_, X) if random_state is None else with_draws(self.net_, X, 1, fresh_seed(random_state))
+        if random_state is not None:
+            return with_draws(self.net_, X, 1, fresh_seed(random_state))
+        completed = filled(self.net_, X)
+        rows = np.isnan(X).any(axis=1)
+        completed[rows] = self._apply_checked(lambda m, *some: m.settled(*some), completed[rows], ~np.isnan(X[rows]))
+        return completed
 
     def encoder_module(self, corruption=None):
         """The encoder in torch, to go on with: a copy, without the decoder, of what is fitted.

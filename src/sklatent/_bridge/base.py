@@ -190,7 +190,12 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
     def _apply(self, function, X):
         """``function(module, batch)`` for all rows of X, their holes filled, in numpy."""
         check_is_fitted(self)
-        return self._apply_checked(function, filled(self.net_, self._check_rows(X)))
+        return self._apply_checked(function, filled(self._filler, self._check_rows(X)))
+
+    @property
+    def _filler(self):
+        """The net whose module fills in what is missing."""
+        return self.net_
 
     def _apply_checked(self, function, X, *beside):
         width = max(X.shape[1], self.n_features_in_)  # codes become rows

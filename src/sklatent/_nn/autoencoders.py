@@ -38,6 +38,10 @@ class Coder(nn.Module):
         """Rows with what is missing replaced by its mean given the rest, or by draws."""
         return self.holes.fill(x, seen, self.scaling, noise)
 
+    def settled(self, x, seen):  # (n, d) filled, (n, d) bool -> (n, d)
+        """What was filled in, as values of its column's kind."""
+        return torch.where(seen, x, self.scaling.drawn(self.scaling.scaled(x)).to(x.dtype))
+
     def inside(self, x):  # (n, d) raw -> (n, *input_shape): what the encoder sees when nothing is corrupted
         return self._inside(self._scaled(x))
 

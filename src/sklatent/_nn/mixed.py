@@ -11,11 +11,10 @@ import torch
 import torch.nn.functional as F
 
 from .autoencoders import of_seen
-from .gaussians import turned
 from .layers import at_least_float32, exact_sum
-from .likelihoods import bounded, pick
+from .likelihoods import pick
 from .scaling import FAR, Reals
-from .vae import LINEAR_SHARE, STARTED_FLOOR, VAE
+from .vae import LINEAR_SHARE, VAE
 
 OFF_LEVEL = 1e-3  # of a level's width: what rounding to float32 may do
 TO_LOGISTIC = math.sqrt(3) / math.pi  # the scale of a logistic distribution of variance one
@@ -80,6 +79,10 @@ class Rounded:
     def __init__(self, likelihood):
         self.likelihood, self.n_params = likelihood, likelihood.n_params
 
+    @property
+    def variance_floor(self):
+        return self.likelihood.variance_floor
+
     def _logistics(self, params):
         """Log-weights, means and one over the scales, (..., K)."""
         weight, mean, variance = self.likelihood.components(at_least_float32(params))
@@ -136,10 +139,6 @@ class MixedVAE(VAE):
     than with real values, and takes the codes along: ``PULL`` keeps them near the linear model's.
     """
 
-    @property
-    def _floor(self):
-        return self.likelihood.likelihood.variance_floor
-
     def forward(self, x, seen=None):
         loss = super().forward(x, seen)
         if self.started and self.training:
@@ -161,21 +160,14 @@ class MixedVAE(VAE):
         """As that of ``VAE``, by importance-weighted draws that are the same for all rows."""
         if not self.started:
             return bound
+        mean, log_variance = self._posterior(u, seen, share=0.0)
         noise = torch.randn(N_PAIRS, self.n_latent, generator=torch.Generator().manual_seed(0)).to(u)
         noise = torch.cat([noise, -noise]).unsqueeze(1)
-        if seen is None:
-            mean, log_variance = self.encoder.linear(u).chunk(2, 1)
-            log_variance = bounded(log_variance, STARTED_FLOOR)
-            away = (0.5 * log_variance).exp() * noise
-        else:
-            tells = self._linear_tells(u, seen)
-            mean, root = tells.code.to(u.dtype), tells.root.to(u.dtype)
-            away, log_variance = turned(root, noise), -2 * root.diagonal(dim1=1, dim2=2).log()
-        z = mean + away  # (S, n, k)
+        z = mean + (0.5 * log_variance).exp() * noise  # (S, n, k)
         params = self._params(z, self.decoder.linear)
         values, beyond = (part.expand(params.shape[:-1]) for part in self.scaling.nearest(u))
-        log_p = of_seen(self.likelihood.log_prob(params, values, beyond, self._limits()), seen)
-        log_p = exact_sum(log_p) - self._log_unit(seen)
+        log_p = self.likelihood.log_prob(params, values, beyond, self._limits())
+        log_p = exact_sum(of_seen(log_p, seen)) - self._log_unit(seen)
         log_weight = log_p + 0.5 * exact_sum(noise.square() + log_variance - z.square())
         linear = log_weight.logsumexp(0) - math.log(len(noise))
         return torch.logaddexp(bound + math.log1p(-LINEAR_SHARE), linear + math.log(LINEAR_SHARE))

@@ -64,10 +64,6 @@ class VAE(Coder):
         self.kl_weight = 1.0  # a warm-up raises it to 1 during training; evaluation does not look at it
 
     @property
-    def _floor(self):  # of the variance of a feature, of a model that starts at a linear one
-        return self.likelihood.variance_floor
-
-    @property
     def values(self):
         """What stands between raw values and those of the likelihood."""
         return self.scaling if self.levels is None else self.levels
@@ -130,7 +126,7 @@ class VAE(Coder):
     def _linear_tells(self, u, seen):
         """Of the linear model that it starts at, what is seen of rows tells."""
         W, (mean, bias) = self.decoder.weight.chunk(2)[0], self.decoder.bias.chunk(2)
-        variance = bounded(bias.double(), self._floor).exp()
+        variance = bounded(bias.double(), self.likelihood.variance_floor).exp()
         return told(u, seen, mean.double(), W.double(), variance)
 
     def _with_linear(self, u, bound, seen=None):  # (n, d), (n,) -> (n,) nats
@@ -215,7 +211,7 @@ class VAE(Coder):
     def _linear_log_variance(self, seen):  # (n, d) -> (n, k), before the bounds
         """Of the diagonal q that is the closest to what a linear model says of z, from what is seen of a row."""
         W, bias = self.decoder.weight.chunk(2)[0], self.decoder.bias.chunk(2)[1]
-        precision = W.square() / bounded(bias, self._floor).exp().unsqueeze(1)  # (d, k)
+        precision = W.square() / bounded(bias, self.likelihood.variance_floor).exp().unsqueeze(1)  # (d, k)
         return unbounded(-torch.log1p(seen.to(W.dtype) @ precision), STARTED_FLOOR)
 
     def _log_likelihood(self, target, z, seen=None):  # target of n rows, (..., n, k) -> (..., n)

@@ -4,9 +4,10 @@ from copy import copy
 
 import numpy as np
 from sklearn.pipeline import make_pipeline
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._bridge.base import fresh_seed
+from .._bridge.rows import detached
 from .._bridge.state import all_or_nothing
 from .densities import leaving_one_out
 from .histogram import TableDensity
@@ -61,6 +62,16 @@ class _TablePool(TableDensity):
             self._pool_ = _Pool([_LogLikelihood(leaving_one_out(one)) for one in self.members_.values()]).fit(some)
             self._pool_ = self._asking(self.members_.values())
         return self
+
+    def _check_rows(self, X, *, reset=False):
+        options = {"dtype": np.float64, "ensure_min_samples": 2 if reset else 1, "ensure_all_finite": "allow-nan"}
+        X = validate_data(self, detached(X), reset=reset, **options)
+        if np.isnan(X).any():
+            raise ValueError(
+                "X has NaN, which the densities of density=None do not take. Pass density=MADEDensity() or "
+                "VAETransformer(), which score what is there."
+            )
+        return X
 
     def _asking(self, densities):
         pool = copy(self._pool_)

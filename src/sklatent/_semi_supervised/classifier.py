@@ -1,6 +1,5 @@
 """The classifier that fine-tunes an encoder, with the help of unlabelled rows."""
 
-import math
 from numbers import Integral, Real
 
 import numpy as np
@@ -16,13 +15,14 @@ from .._bridge.batches import Rows
 from .._bridge.callbacks import Freeze, WeightAverage
 from .._bridge.checkpoints import cleared_at_the_end
 from .._bridge.docs import fill_doc
+from .._bridge.holes import filled
 from .._bridge.rows import detached
-from .._bridge.state import all_or_nothing, warn
+from .._bridge.state import all_or_nothing
 from .._bridge.weights import check_weights, copies, merged, present
 from .._nn.classifier import Classifier
 from .._nn.corruption import CORRUPTIONS, make_corruption
 from .graph import check_index
-from .label_spreading import ROWS_TO_COMPARE, GraphLabelSpreading, compare_with_pca
+from .label_spreading import GraphLabelSpreading, compare_with_pca, tell_if_behind
 from .labels import UNLABELLED, MostLikelyClass, check_missing, encode_labels
 from .recipes import recipe
 from .targets import class_weights, one_hot, pooled_with_linear, pseudo_labels, weighted
@@ -152,6 +152,7 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
     True
     """
 
+    _takes_holes = True
     _parts = ("coder.*",)
     _parameter_constraints = {
         **TorchEstimator._parameter_constraints,
@@ -183,7 +184,7 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows; dtypes are kept as the encoders keep them.
+            Rows; dtypes are kept as the encoders keep them. NaN, what is missing, is filled in as the encoder does.
         y : array-like of shape (n_samples,)
             Classes; -1 marks an unlabelled row. Strings beside -1 take ``dtype=object``.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -210,7 +211,7 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
             self._validate_params()
             check_missing(y)
             encoder = self._checked_encoder(X)
-            X, y = validate_data(self, detached(X), y, dtype=DTYPES, order=None)
+            X, y = validate_data(self, detached(X), y, dtype=DTYPES, order=None, ensure_all_finite="allow-nan")
             weights, X, y = present(check_weights(sample_weight, len(X)), X, y)
             self.classes_, codes = encode_labels(y)
             rows, weights, place = merged(X, weights, codes, self.early_stopping)
@@ -220,12 +221,14 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
             seed = fresh_seed(self.random_state)
             known, apart = self._labels_apart(codes, weights, seed)
             self.encoder_ = self._fitted_encoder(encoder, X, weights, seed)
+            X = filled(self._filler, X)
             self.image_shape_ = self.encoder_.image_shape_
             steps = self._plan(known, apart, weights)
             spec = {"augmentation": self.augmentation_, "mixup": self.mixup, "vat": self.vat_, "seed": seed}
             self._start_net(spec, seed, {})
             if (codes == UNLABELLED).any():
-                self.agreement_ = self._compare(X, self._codes(X), known, seed)
+                self.agreement_ = compare_with_pca(X, self._codes(X), known, seed)
+                tell_if_behind(self.agreement_, known)
             pressed = self._learn(steps, X, codes, weights, known, apart, seed)
             if (codes == UNLABELLED).any():
                 self._spread(X, codes, place)
@@ -354,20 +357,6 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
     def _new_graph(self):
         return GraphLabelSpreading() if self.graph is None else clone(self.graph)
 
-    def _compare(self, X, Z, known, seed):
-        """``agreement_``, with a warning where the codes are worse than PCA's beyond chance."""
-        found = compare_with_pca(X, Z, known, seed)
-        if found is not None:
-            n = min(np.sum(known != UNLABELLED), ROWS_TO_COMPARE)
-            share = (n * found["pca"] + 2) / (n + 4)  # A. Agresti, B. A. Coull 1998: an error also where all are found
-            if found["codes"] < found["pca"] - 2 * math.sqrt(2 * share * (1 - share) / n):
-                warn(
-                    f"The codes tell less than PCA's: of labels held out, {found['codes']:.0%} are found from "
-                    f"the codes, {found['pca']:.0%} from PCA. Train the encoder longer, with more n_components, or "
-                    "with another corruption."
-                )
-        return found
-
     def _labels_apart(self, codes, weights, seed):
         """The labels without those of the rows kept apart for early stopping; these rows, as often as they count."""
         known = codes.copy()
@@ -384,6 +373,10 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
         return known, apart if counts is None else np.repeat(apart, counts[apart])
 
     # -- what is shared with the encoders --------------------------------------------------------------------
+
+    @property
+    def _filler(self):
+        return self.encoder_.net_
 
     @property
     def _n_features_out(self):

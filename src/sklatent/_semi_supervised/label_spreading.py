@@ -1,5 +1,6 @@
 """Label spreading over a graph of nearest neighbours."""
 
+import math
 import warnings
 from numbers import Integral, Real
 
@@ -273,3 +274,17 @@ def compare_with_pca(X, Z, codes, seed):
         pca = PCA(min(50, X.shape[1], len(rows)), random_state=seed).fit_transform(X[rows])
         one, other = (GraphLabelSpreading().fit(each, codes[rows]).held_out_accuracy_ for each in (Z[rows], pca))
     return None if one is None else {"codes": one, "pca": other}
+
+
+def tell_if_behind(found, known):
+    """Warn of codes that are worse than PCA's beyond chance."""
+    if found is None:
+        return
+    n = min(np.sum(known != UNLABELLED), ROWS_TO_COMPARE)
+    share = (n * found["pca"] + 2) / (n + 4)  # A. Agresti, B. A. Coull 1998: an error also where all are found
+    if found["codes"] < found["pca"] - 2 * math.sqrt(2 * share * (1 - share) / n):
+        warn(
+            f"The codes tell less than PCA's: of labels held out, {found['codes']:.0%} are found from "
+            f"the codes, {found['pca']:.0%} from PCA. Train the encoder longer, with more n_components, or "
+            "with another corruption."
+        )

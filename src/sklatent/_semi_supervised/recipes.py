@@ -67,7 +67,7 @@ class Recipe:
 
     def make_encoder(self, X, **options):
         """The autoencoder, not fitted. Where the recipe names no loss, the range of X decides."""
-        bounded = X.dtype == np.uint8 or (X.min() >= 0 and X.max() <= 1)
+        bounded = X.dtype == np.uint8 or (np.nanmin(X) >= 0 and np.nanmax(X) <= 1)
         loss = "binary_cross_entropy" if bounded else "squared_error"
         n_epochs = epochs(self.pretraining_steps, len(X), 64, least=3, most=MOST_EPOCHS)
         return AutoencoderTransformer(
