@@ -216,11 +216,8 @@ class MADEDensity(AutoregressiveDensity):
         """What is missing is drawn, of few rows several times: a mean would look like a value."""
         if not (self._spec_["started"] and has_holes(X)):
             return super()._rows(X, index, weights)
-        some, weights = (each if index is None or each is None else each[index] for each in (X, weights))
-        n_draws = N_DRAWS if len(some) <= FEW_ROWS else 1
-        weights = None if weights is None else np.tile(weights, n_draws)
-        rows = with_draws(self.net_, some, n_draws, self._spec_["seed"])
-        return Rows(rows, None, np.tile(~np.isnan(some), (n_draws, 1)), weights)
+        n_draws = N_DRAWS if len(X) <= FEW_ROWS else 1
+        return Rows(with_draws(self.net_, X, n_draws, self._spec_["seed"]), index, ~np.isnan(X), weights, n_draws)
 
     def _check_rows(self, X, *, reset=False):
         X = super()._check_rows(X, reset=reset)

@@ -13,12 +13,13 @@ class Rows(torch.utils.data.Dataset):
 
     ``index`` may name a row more than once. ``targets``, one row for each row of X, are for modules whose ``forward``
     takes them. ``weights`` of the rows of X are those of their losses, with a mean of 1 over the rows of the index; of
-    few rows, whole ones name a row so often.
+    few rows, whole ones name a row so often. X may hold ``n_draws`` versions of all rows, one after the other; of a row
+    then any is given.
     """
 
-    def __init__(self, X, index=None, targets=None, weights=None):
-        self.X, self.targets, self.weights = X, targets, None
-        self.index = np.arange(len(X)) if index is None else index
+    def __init__(self, X, index=None, targets=None, weights=None, n_draws=1):
+        self.X, self.targets, self.weights, self.n_draws = X, targets, None, n_draws
+        self.index = np.arange(len(X) // n_draws) if index is None else index
         if (counts := copies(weights)) is not None:
             self.index = np.repeat(self.index, counts[self.index])
         elif weights is not None:
@@ -29,10 +30,12 @@ class Rows(torch.utils.data.Dataset):
 
     def __getitem__(self, i):
         """One row, or an array of rows, as skorch's pair of data and target, with weights (target, weight)."""
-        rows = self.index[i]
+        rows, drawn = self.index[i], 0
+        if self.n_draws > 1:
+            drawn = len(self.X) // self.n_draws * torch.randint(self.n_draws, np.shape(rows)).numpy()
         x, target, weight = (
-            None if each is None else torch.from_numpy(np.asarray(each[rows]))
-            for each in (self.X, self.targets, self.weights)
+            None if each is None else torch.from_numpy(np.asarray(each[some]))
+            for each, some in ((self.X, rows + drawn), (self.targets, rows), (self.weights, rows))
         )
         return x, target if weight is None else (target, weight)
 

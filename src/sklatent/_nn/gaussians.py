@@ -16,7 +16,7 @@ from torch import nn
 
 from .likelihoods import LOG_2PI
 
-LEAST_GAIN = 1e-3  # of a step of EM, in nats for each feature of a row
+LEAST_GAIN = 4e-3  # of a step of EM, in nats for each feature of a row
 
 
 class Told(NamedTuple):
