@@ -10,7 +10,8 @@ themselves (Theis, van den Oord, Bethge 2016), here the mean of ten draws. Half 
 draws of the labels, of standardised rows, and of as many codes of PCA of these, of ``VAETransformer(likelihood=
 "gaussian")`` and of ``"auto"``.
 
-Hepatitis and Cardiotocography were looked at when the likelihood of levels was chosen; the rest not but as the results say.
+Hepatitis and Cardiotocography were looked at when the likelihood of levels was chosen; the rest not but as the results
+say.
 
     python benchmarks/mixed_columns.py --data FOLDER
 """
