@@ -218,7 +218,7 @@ def test_log_prob_in_chunks_is_log_prob_at_once():
 def test_a_row_s_draws_are_decoded_a_few_thousand_numbers_at_a_time(n_features, n_draws, monkeypatch):
     vae, seen = make_vae(Reals(n_features), (n_features,), 3, partial(mlp, widths=())).eval(), []
 
-    def none(target, z):
+    def none(target, z, _):
         seen.append(len(z))
         return torch.zeros(z.shape[:-1])
 

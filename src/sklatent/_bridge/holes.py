@@ -27,6 +27,7 @@ FLOOR = 1e-3  # of a variance, in scaled units
 STEPS, STEPS_OF_MIXTURE = 12, 6  # of EM, at most; with twice as many what is filled in was no better
 SHARES, SIZES = (1.0, 0.3, 0.1, 0.0), (3, 6)  # the diagonal's of one Gaussian's covariance; components of a mixture
 MOST_SQUARE = 9.0  # that one value counts for, in scaled units: else the few that are far out choose
+FEWEST_IN_GROUP = 2  # rows for each feature: a few outliers are no component, to which what is missing could belong
 HIDDEN, SEED = 0.2, 20_261_126  # of what is there, to choose by; by a seed that no one has made the holes with
 
 
@@ -141,7 +142,7 @@ def _mixture(one, U, seen, size):
     with config_context(array_api_dispatch=False), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # of rows that repeat
         labels = torch.from_numpy(KMeans(size, n_init=1, random_state=0).fit_predict(filled.numpy()))
-    groups = [filled[labels == k] for k in labels.unique()]
+    groups = [rows for k in labels.unique() if len(rows := filled[labels == k]) >= FEWEST_IN_GROUP * d] or [filled]
     means = torch.stack([rows.mean(0) for rows in groups])
     scatters = [(rows - rows.mean(0)).T @ (rows - rows.mean(0)) + d * covariance for rows in groups]
     covariances = torch.stack([scatter / (len(rows) + d) for scatter, rows in zip(scatters, groups, strict=True)])
