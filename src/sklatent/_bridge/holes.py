@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from .._nn.gaussians import Gaussians
 from .._nn.scaling import Affine
 from .devices import generator
-from .rows import drawn
+from .rows import chunks, drawn, value_range
 from .training import apply, inference_rows
 from .weights import times
 
@@ -33,12 +33,12 @@ HIDDEN, SEED = 0.2, 20_261_126  # of what is there, to choose by; by a seed that
 
 def has_holes(X):
     """Whether any value of X is missing."""
-    return X.dtype.kind == "f" and bool(np.isnan(X).any())
+    return X.dtype.kind == "f" and any(np.isnan(chunk).any() for chunk in chunks(X))
 
 
 def check_columns(X, names=None):
     """Raise if a feature is missing in every row."""
-    empty = np.flatnonzero(np.isnan(X).all(axis=0)) if has_holes(X) else ()
+    empty = np.flatnonzero(np.isnan(value_range(X)[0])) if has_holes(X) else ()
     if len(empty):
         told = ", ".join(repr(names[i]) if names is not None else str(i) for i in empty[:5])
         raise ValueError(
