@@ -11,12 +11,13 @@ test: export OMP_NUM_THREADS = 1
 test: lint
 	$(RUN) -m pytest -n 2 --dist worksteal
 
-# On the oldest versions that pyproject.toml allows, but for torch: all tests but those of nets alone, which know of torch
-# and nothing else, of the words of the guide, and of what breaks things at random.
+# On the oldest versions that pyproject.toml allows, but for torch: all tests but those of nets alone and of how they are
+# trained, which know of torch and little else, of the words of the guide, and of what breaks things at random.
+NOT_OLDEST := docs benchmarks campaigns mutants fuzz starts processes
 oldest: export OMP_NUM_THREADS = 1
 oldest: $(VENV)-oldest/ready
 	$(VENV)-oldest/bin/python -m pytest -n 2 --dist worksteal \
-		--ignore-glob 'tests/test_nn_*' $(patsubst %,--ignore tests/test_%.py,docs benchmarks campaigns mutants fuzz)
+		--ignore-glob 'tests/test_nn_*' $(patsubst %,--ignore tests/test_%.py,$(NOT_OLDEST))
 
 # What breaks things on purpose, for less than ten minutes; writes the table of docs/reliability.md.
 campaigns: $(VENV)/ready
