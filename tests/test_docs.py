@@ -22,7 +22,7 @@ every = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 @every
 def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # what a page writes goes here
-    monkeypatch.setattr(recipes, "MOST_EPOCHS", 20)  # by default an EncoderClassifier takes half a minute
+    monkeypatch.setattr(recipes, "MOST_EPOCHS", 8)  # by default an EncoderClassifier takes half a minute
     text = page.read_text()
     namespace = {}
     with warnings.catch_warnings():
