@@ -181,6 +181,15 @@ def test_rows_with_holes_are_fitted_scored_and_encoded(cls, linear, short):
     assert estimator.score(X) != before
 
 
+def test_an_autoencoder_scores_what_is_seen(linear):
+    X, gone = pierced(linear, 0.3)
+    auto = AutoencoderTransformer(2, random_state=0, max_iter=3).fit(X)
+    rebuilt, scale = auto.inverse_transform(auto.transform(X)), auto._module.scaling.scale.numpy()
+    squares = np.where(gone, 0, np.square((np.nan_to_num(X) - rebuilt) / scale))
+    assert_allclose(auto.score_samples(X), -squares.sum(axis=1), rtol=1e-5, atol=1e-6)
+    assert_allclose(auto.score_features(X), -squares, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("cls", TAKE_HOLES)
 def test_a_value_that_is_missing_says_nothing(cls, linear):
     """Of a feature that is pure noise, hiding it costs a density what it adds, and moves no code."""

@@ -121,7 +121,8 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
             Higher is more normal. ``-(((X - inverse_transform(transform(X))) / s) ** 2).sum(axis=1)`` with the
             standard deviations s of the features in ``fit``; of all pixels, or the range with the cross-entropy.
         """
-        return self._apply(lambda module, x: -module.squared_errors(x).sum(1), X).astype(np.float64)
+        scores = self._apply_to_seen(lambda module, x, seen: -module.squared_errors(x, seen).sum(1), X)
+        return scores.astype(np.float64)
 
     def score_features(self, X):
         """Minus the squared reconstruction error of each feature: what it adds to the score of its row.
