@@ -166,7 +166,8 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         step, self._feature_scalers_ = 1 + len(X) // ROWS_FOR_SCALE, []
         some, weights = filled(self.net_, X[::step]), None if weights is None else weights[::step]
         for layer in range(self._module.core.n_layers):
-            Z = self._apply_checked(lambda module, x: module.features(x, layer).float(), some).astype(np.float64)  # noqa: B023
+            Z = self._apply_checked(lambda module, x, layer=layer: module.features(x, layer).float(), some)
+            Z = Z.astype(np.float64)
             shift, variance = moments(Z, weights)
             scale = np.sqrt(variance)
             scale[scale < 1e-6 * scale.max(initial=1e-6)] = 1.0  # a unit at rest

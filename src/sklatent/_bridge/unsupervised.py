@@ -25,7 +25,6 @@ EPOCHS = (10, 200)  # fewest and most, of max_iter=None where no linear model is
 APART, MOST_APART, FEWEST_TO_KEEP_APART = 0.2, 1000, 10  # rows kept apart to say how far to go from the start
 STEPS_OF_FEW, STEPS_OF_MANY, STEPS_TO_WARM, FEWEST_EPOCHS = 2000, 4000, 100, 3
 STILL_FALLING = 0.01  # of the held-out loss, in the last tenth of the steps
-MOST_DRAWN = 20_000  # rows with holes that a linear model is learned from
 FEWEST_ROWS = 50  # of a batch of partial_fit that may say what rows are like: their range, what is kept beside the net
 
 
@@ -222,7 +221,7 @@ class UnsupervisedEstimator(TorchEstimator):
 
     def _drawn(self, X):
         """Rows that a linear model can be learned from: holes are drawn, as means would leave too little variance."""
-        return with_draws(self.net_, drawn(X, MOST_DRAWN), 1, 0) if has_holes(X) else X
+        return with_draws(self.net_, drawn(X), 1, 0) if has_holes(X) else X
 
     def _may_start(self):
         """Whether the parameters allow for a linear model to start at."""
