@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 import skops.io
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import sparse
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import make_blobs, make_moons
@@ -23,8 +22,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 
 from sklatent import GraphLabelSpreading, LabeledKFold
+from sklatent._semi_supervised import diffusion, label_spreading
 from sklatent._semi_supervised import graph as _graph
-from sklatent._semi_supervised import label_spreading
 from sklatent._semi_supervised.labels import encode_labels
 
 
@@ -120,21 +119,75 @@ def test_the_empty_string_is_a_class_with_a_warning():
 # -- the mathematics ---------------------------------------------------------------------------------------------
 
 
+def planted(n=60):
+    """Random symmetric weights in three blocks that are not linked, and a node on its own."""
+    random = np.random.RandomState(0)
+    dense = np.triu(random.uniform(size=(n, n)) * (random.uniform(size=(n, n)) < 0.3), 1)
+    block = np.arange(n) % 3
+    dense[block[:, None] != block] = 0
+    dense[7] = dense[:, 7] = 0
+    return dense + dense.T, random
+
+
 @pytest.mark.parametrize("alpha", [0.1, 0.9, 0.99])
 def test_spreading_solves_its_equation(alpha):
-    random = np.random.RandomState(0)
-    dense = np.triu(random.uniform(size=(60, 60)) * (random.uniform(size=(60, 60)) < 0.1), 1)
-    dense += dense.T
-    dense[7] = dense[:, 7] = 0  # a node on its own
-    Y = np.eye(3)[random.randint(3, size=60)] * (random.uniform(size=(60, 1)) < 0.3)
+    """All columns at once, against a direct solve: one of much mass, one of little, one of none."""
+    dense, random = planted()
+    Y = np.eye(4)[random.randint(3, size=60)] * (random.uniform(size=(60, 1)) < 0.5) * [1, 1e-6, 1e6, 1]
     degree = np.where(dense.sum(1) > 0, dense.sum(1), 1)
     S = dense / np.sqrt(np.outer(degree, degree))
     exact = (1 - alpha) * np.linalg.solve(np.eye(60) - alpha * S, Y)
-    assert_allclose(_graph.Graph(csr_array(dense)).spread(Y, alpha), exact, rtol=1e-3, atol=1e-6)
+    found = diffusion.Graph(csr_array(dense)).spread(Y, alpha)
+    assert_allclose(found, exact, rtol=1e-3, atol=1e-9)
+    assert (np.linalg.norm(found - exact, axis=0) <= 1e-4 * np.linalg.norm(exact, axis=0)).all()
     F = Y
     for _ in range(3000):
         F = alpha * S @ F + (1 - alpha) * Y
     assert_allclose(F, exact, atol=1e-10)
+
+
+def test_heat_comes_to_rest_at_the_poisson_equation():
+    """(D - W) U = Y - mean label, by the pseudo-inverse; heat keeps the mean of U that it starts with."""
+    random = np.random.RandomState(0)
+    dense = np.triu(random.uniform(size=(30, 30)), 1)
+    dense += dense.T
+    Y = np.eye(3)[np.arange(30) % 3] * (np.arange(30) < 7)[:, None]
+    source = np.where(Y.any(axis=1, keepdims=True), Y - Y.sum(axis=0) / 7, 0)
+    degree = dense.sum(axis=1)
+    exact = np.linalg.pinv(np.diag(degree) - dense) @ source
+    exact -= degree @ exact / degree.sum()  # which of its solutions
+    found = diffusion.Graph(csr_array(dense)).heat(np.zeros((30, 3)), source, 500)
+    assert_allclose(found, exact, atol=1e-12)
+
+
+def test_volumes_are_those_of_the_prior():
+    q = np.random.RandomState(0).dirichlet([5, 2, 1], size=5000)
+    for volumes in ([1 / 3, 1 / 3, 1 / 3], [0.1, 0.2, 0.7], [0.01, 0.04, 0.95]):
+        won = (q * diffusion.balance(q, np.array(volumes))).argmax(axis=1)
+        assert_allclose(np.bincount(won, minlength=3) / 5000, volumes, atol=1.1e-3)
+    assert_array_equal(diffusion.balance(q, None), np.ones(3))
+
+
+def test_components_without_a_label_are_linked_to_the_nearest_that_have_one():
+    """Against a search by hand, ten links each."""
+    X = np.concatenate([np.random.RandomState(i).normal(at, size=(12, 2)) for i, at in enumerate([0, 30, 60, 90])])
+    nodes, block = X, np.repeat(np.arange(4), 12)
+    W = csr_array((block[:, None] == block) & ~np.eye(48, dtype=bool), dtype=float)
+    links = diffusion.Graph(W, nodes)
+    assert links.reaching([0, 12, 24, 36])[0] is links, "nothing to do"
+    linked, lost = links.reaching([0, 15])
+    assert_array_equal(lost, block > 1)
+    added = (linked.W - W).toarray()
+    assert_array_equal(added, added.T)
+    for b in (2, 3):
+        mine, others = np.flatnonzero(block == b), np.flatnonzero(block < 2)
+        distances = np.linalg.norm(X[mine][:, None] - X[others], axis=2)
+        best = np.argsort(distances.min(axis=1))[:10]
+        expected = np.zeros((12, 24))
+        least = distances.min(axis=1)[best]
+        expected[best, distances.argmin(axis=1)[best]] = np.exp(-4 * (least / least[-1]) ** 2)
+        assert_allclose(added[np.ix_(mine, others)], expected)
+    assert (linked.component[block > 0] == linked.component[12]).all(), "all hang on the second block"
 
 
 def test_weights_are_symmetric_gaussians_of_the_nearest():
@@ -143,11 +196,9 @@ def test_weights_are_symmetric_gaussians_of_the_nearest():
     nodes = spreading._nodes_
     distances = np.linalg.norm(nodes[:, None] - nodes[None], axis=2)
     np.fill_diagonal(distances, np.inf)
-    last = np.sort(distances, axis=1)[:, 3]
-    W = spreading._connect().toarray()
-    assert_array_equal(W, W.T)
-    linked = (distances <= last[:, None] + 1e-12) | (distances <= last[None] + 1e-12)
-    assert_allclose(W, np.where(linked, np.exp(-((distances / np.median(last)) ** 2)), 0), rtol=1e-6)
+    last = np.sort(distances, axis=1)[:, [3]]
+    one = np.where(distances <= last, np.exp(-4 * (distances / last) ** 2), 0)
+    assert_allclose(spreading._connect().toarray(), (one + one.T) / 2, rtol=1e-6)
 
 
 def test_class_mass_follows_the_prior():
@@ -167,15 +218,16 @@ def test_class_mass_follows_the_prior():
 def test_labels_held_out_are_not_shown():
     X, y = make_moons(30, noise=0.2, random_state=0)
     spreading = GraphLabelSpreading(class_prior=None).fit(X, y)
-    links, nodes = _graph.Graph(spreading._connect()), np.arange(10)
+    links, nodes = diffusion.Graph(spreading._connect(), spreading._nodes_), np.arange(10)
     codes = np.array([0, 0, 1, 1, 1, 1, 0, 0, 0, 2])
-    found = links.held_out(nodes, codes, 3, 0.9, None)
+    found = links.held_out(nodes, codes, 3, [0.9], None)[0]
     assert np.isnan(found[9]).all(), "the only label of its class is always shown"
     splits = StratifiedKFold(3, shuffle=True, random_state=0).split(codes[:9], codes[:9])
     for shown, hidden in splits:
         Y = np.zeros((30, 3))
         Y[[*shown, 9], [*codes[shown], 2]] = 1
-        assert_allclose(found[hidden], _graph.normalise(links.spread(Y, 0.9), None)[hidden])
+        reaching = links.reaching([*shown, 9])[0]
+        assert_allclose(found[hidden], _graph.normalise(reaching.spread(Y, 0.9), None)[hidden])
     assert _graph.folds(np.arange(5)) == []
 
 
@@ -211,34 +263,24 @@ def test_what_follows_from_the_weights_is_found_once(digits, labels, monkeypatch
         calls.append(args)
         return components(*args, **kwargs)
 
-    components = _graph.connected_components
-    monkeypatch.setattr(_graph, "connected_components", counted)
-    GraphLabelSpreading().fit(digits, few(labels, 5))
-    assert len(calls) == 1, "alphas and folds share one graph"
+    components = diffusion.connected_components
+    monkeypatch.setattr(diffusion, "connected_components", counted)
+    assert GraphLabelSpreading(50).fit(digits, few(labels, 5)).n_linked_ == 0
+    assert len(calls) == 1, "alphas, folds and methods share one graph"
 
 
 def test_too_few_steps_are_warned_of(monkeypatch):
     X, y = make_blobs(200, centers=2, random_state=0)  # three steps reach all rows, but not exactly
-    monkeypatch.setattr(_graph, "MOST_STEPS", 3)
+    monkeypatch.setattr(diffusion, "MOST_STEPS", 3)
     with pytest.warns(ConvergenceWarning, match=r"not converged after 3 steps.*alpha=0\.9 says.*smaller") as caught:
         GraphLabelSpreading(50, alpha=0.9).fit(X, few(y, 20))
     assert caught[0].filename == __file__
 
 
-def test_scipy_before_1_12(monkeypatch):
-    X, y = make_moons(200, noise=0.06, random_state=0)
-    now = GraphLabelSpreading().fit(X, few(y, 2))
-    cg, rtol = _graph.cg, _graph.RTOL
-    monkeypatch.delattr(sparse, "diags_array", raising=False)
-    monkeypatch.setattr(_graph, "RTOL", "tol")
-    monkeypatch.setattr(_graph, "cg", lambda A, b, *, tol, **options: cg(A, b, **{rtol: tol}, **options))
-    assert_array_equal(GraphLabelSpreading().fit(X, few(y, 2)).label_distributions_, now.label_distributions_)
-
-
 def test_components_of_a_graph_with_the_indices_that_all_of_scipy_reads():
-    W = _graph.similarity(np.ones((4, 1)), np.array([[1], [0], [3], [2]]), 1.0)
+    W = _graph.similarity(np.ones((4, 1)), np.array([[1], [0], [3], [2]]))
     assert W.indices.dtype == W.indptr.dtype == np.int32
-    assert_array_equal(_graph.Graph(W).component, [0, 0, 1, 1])
+    assert_array_equal(diffusion.Graph(W).component, [0, 0, 1, 1])
 
 
 @pytest.mark.parametrize(("n_labelled", "n_rows"), [(2500, 4000), (3500, 4000), (100, 200)])
@@ -292,9 +334,9 @@ def test_a_new_row_gets_the_weighted_vote_of_its_neighbours():
     for row, found in zip(new, spreading.predict_proba(new), strict=True):
         squares = ((spreading._nodes_ - row) ** 2).sum(axis=1)
         nearest = np.argsort(squares)[:5]
-        weights = np.exp(-squares[nearest] / spreading._width_**2)
+        weights = np.exp(-4 * squares[nearest] / squares[nearest[-1]])
         assert_allclose(found, weights @ spreading._distributions_[nearest] / weights.sum(), rtol=1e-9)
-    far = spreading.predict_proba(np.array([[1e6, 1e6]]))  # all weights underflow: the nearest row still counts
+    far = spreading.predict_proba(np.array([[1e6, 1e6]]))
     assert_allclose(far.sum(), 1)
 
 
@@ -390,20 +432,29 @@ def test_more_neighbours_than_rows_and_a_single_row():
     assert GraphLabelSpreading().fit(X[:1], [4]).predict(X).tolist() == [4] * 12
 
 
-def test_components_without_a_label_are_counted_and_get_the_prior():
-    X = np.concatenate([np.random.RandomState(i).normal(100 * i, size=(30, 2)) for i in range(3)])
+def test_a_component_without_a_label_gets_the_class_that_is_nearest_and_is_counted():
+    X = np.concatenate([np.random.RandomState(i).normal(at, size=(30, 2)) for i, at in enumerate([0, 100, 160])])
     y = np.full(90, -1)
     y[[0, 1, 2, 30]] = [0, 0, 0, 1]
-    spreading = GraphLabelSpreading(5, class_prior="labelled")
-    for estimator in (make_pipeline(StandardScaler(), spreading), spreading):
-        with pytest.warns(
-            UserWarning, match="30 of 90 rows lie in parts of the graph that hold no label, or"
-        ) as caught:
-            estimator.fit(X, y)
-        assert caught[0].filename == __file__
-    assert spreading.n_undecided_ == 30
-    assert_allclose(spreading.label_distributions_[60:], np.tile([0.75, 0.25], (30, 1)))
-    assert_array_equal(spreading.transduction_, np.repeat([0, 1, 0], 30))
+    for method in ("spreading", "poisson", "auto"):
+        spreading = GraphLabelSpreading(5, method=method, class_prior=[1 / 3, 2 / 3]).fit(X, y)
+        assert (spreading.n_linked_, spreading.n_undecided_) == (30, 0)
+        assert_array_equal(spreading.transduction_, np.repeat([0, 1, 1], 30))
+
+
+def test_poisson_learning_where_sizes_are_known_and_spreading_where_they_are_not(digits, labels):
+    errors, chosen = {}, set()
+    for method in ("spreading", "poisson", "auto"):
+        models = [GraphLabelSpreading(alpha=0.99, method=method).fit(digits, few(labels, 3, seed)) for seed in range(3)]
+        errors[method] = np.mean([model.transduction_ != labels for model in models])
+        chosen = {model.method_ for model in models}
+    assert errors["poisson"] < 0.9 * errors["spreading"]
+    assert errors["auto"] < 0.95 * errors["spreading"]
+    assert "poisson" in chosen
+    X, y = make_blobs([900, 100], centers=[[0, 0], [4, 0]], random_state=0)
+    for per_class in (1, 10):
+        assert GraphLabelSpreading().fit(X, few(y, per_class)).method_ == "spreading", "nine to one, not one to one"
+    assert GraphLabelSpreading(class_prior=[0.9, 0.1]).fit(X, few(y, 10)).method_ == "poisson"
 
 
 def test_duplicates_by_the_thousand_are_one_node():
@@ -482,7 +533,7 @@ def test_a_file_holds_arrays_alone(n_features):
     spreading = GraphLabelSpreading(7).fit(X, few(y, 3))
     assert all(name.endswith("_") for name in set(vars(spreading)) - set(spreading.get_params()))
     kinds = {type(value) for name, value in spreading.__getstate__().items() if name.endswith("_")}
-    assert kinds <= {np.ndarray, float, int}
+    assert kinds <= {np.ndarray, float, int, str}
     expected = spreading.predict_proba(X + 0.5)
     spreading.set_params(n_neighbors=3)  # the graph has 7 still
     dumped = skops.io.dumps(spreading)
@@ -523,7 +574,7 @@ def test_rows_too_far_from_all_labels_are_counted():
     X = np.concatenate([line, line + [0, 1e4]])
     known = np.full(3000, -1)
     known[[0, 1500]] = 0, 1
-    with pytest.warns(UserWarning, match="too far from all"):
+    with pytest.warns(UserWarning, match="1[0-9]{3}|2[0-9]{3} of 3000 rows lie too many links from all"):
         spreading = GraphLabelSpreading(2, alpha=0.3).fit(X, known)
     undecided = spreading.label_distributions_[:, 0] == 0.5
     assert 500 < undecided.sum() == spreading.n_undecided_ < 3000

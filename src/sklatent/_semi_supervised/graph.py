@@ -1,35 +1,24 @@
-"""Label spreading over a graph of nearest neighbours: the mathematics, on arrays.
+"""A graph of nearest neighbours, labels held out, and distributions made of what a graph says: on arrays.
 
-References: D. Zhou, O. Bousquet, T. N. Lal, J. Weston, B. Schoelkopf, "Learning with local and global consistency",
-2004 (spreading). X. Zhu, Z. Ghahramani, J. Lafferty, "Semi-supervised learning using Gaussian fields and harmonic
-functions", 2003 (class mass normalisation).
+References: J. Calder, B. Cook, M. Thorpe, D. Slepcev, "Poisson learning: graph based semi-supervised learning at very
+low label rates", 2020 (the kernel). X. Zhu, Z. Ghahramani, J. Lafferty, "Semi-supervised learning using Gaussian fields
+and harmonic functions", 2003 (class mass normalisation).
 """
 
-import inspect
 import warnings
 
 import numpy as np
 from scipy import sparse
 from scipy.optimize import minimize_scalar
-from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import LinearOperator, cg
 from scipy.special import log_softmax, softmax
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import NearestNeighbors
-
-from .._bridge.state import warn
 
 MAX_EXACT_ROWS = 100_000  # beyond, exact neighbours cost minutes
 MAY_COINCIDE = 0.01  # of the codes of rows that differ
 MOST_SPLITS = 3  # of the labels, to hold out
 MOST_POWER = 20  # of a distribution
-MOST_STEPS = 10_000  # of conjugate gradients
-TOLERANCE = 1e-6  # of a residual, relative to the labels
-FINER = 1e-12  # what it is multiplied by while rows are not reached
-LEAST_TOLERANCE = 1e-130  # whose square is still a number
 TINY = 1e-30
-RTOL = "rtol" if "rtol" in inspect.signature(cg).parameters else "tol"  # the latter before scipy 1.12
 
 
 def neighbor_index(Z, n_neighbors, n_jobs=None):
@@ -79,91 +68,28 @@ class _Approximate:
         return distances[:, 1 : self.n_neighbors + 1], rows[:, 1 : self.n_neighbors + 1]  # the first is the row itself
 
 
-def kernel_width(distances):
-    """The median distance to the last neighbour; 1 if all rows coincide."""
-    width = np.median(distances[:, -1])
-    if width > 0:
-        return float(width)
-    return float(distances[distances > 0].mean()) if (distances > 0).any() else 1.0
+def kernel(distances):
+    """exp(-4 d^2 / d_k^2) of the distances to the k nearest, (n, k): each row has its own width, that to the last."""
+    last = distances[:, -1:].astype(np.float64)
+    return np.exp(-4 * np.square(distances / np.where(last > 0, last, 1)))
 
 
-def similarity(distances, rows, width):
-    """Symmetric sparse weights: w_ij = exp(-(d_ij / width)^2) if i is among the neighbours of j or j among those of i.
+def similarity(distances, rows):
+    """Symmetric sparse weights: the mean of the kernel of j among the neighbours of i, and of i among those of j.
 
     Parameters
     ----------
     distances, rows : ndarrays of shape (n, k)
         Of the neighbours of each row, itself not among them.
-    width : float
 
     Returns
     -------
     W : csr_array of shape (n, n), float64
     """
     n, k = rows.shape
-    weights = np.exp(-np.square(distances / width, dtype=np.float64)).ravel()
     ends = np.repeat(np.arange(n, dtype=np.int32), k), rows.ravel().astype(np.int32)
-    W = sparse.csr_array((np.maximum(weights, TINY), ends), shape=(n, n))  # scipy 1.11 finds no component by int64
-    return W.maximum(W.T).tocsr()
-
-
-class Graph:
-    """What follows from the weights alone: S = D^-1/2 W D^-1/2, and the connected components.
-
-    Parameters
-    ----------
-    W : csr_array of shape (n, n)
-        Symmetric, not negative.
-    """
-
-    def __init__(self, W):
-        degree = W.sum(axis=1)
-        scale = 1 / np.sqrt(np.where(degree > 0, degree, 1))
-        self.S = W.multiply(scale[:, np.newaxis]).multiply(scale).tocsr()
-        self.component = connected_components(W, directed=False)[1]
-
-    def spread(self, Y, alpha):
-        """F = (1 - alpha) (I - alpha S)^-1 Y, by conjugate gradients.
-
-        It is where F <- alpha S F + (1 - alpha) Y comes to rest (Zhou et al. 2004). Each step reaches one neighbour on,
-        and there are enough of them to reach all rows that are linked to a label, as far as float64 tells them from 0.
-
-        Parameters
-        ----------
-        Y : ndarray of shape (n, n_classes)
-        alpha : float in (0, 1)
-
-        Returns
-        -------
-        F : ndarray of shape (n, n_classes), not negative
-        """
-        system = LinearOperator(self.S.shape, matvec=lambda f: f - alpha * (self.S @ f), dtype=np.float64)
-        linked, tolerance = np.isin(self.component, self.component[Y.any(axis=1)]), TOLERANCE
-        while True:
-            options = {RTOL: tolerance, "atol": 0, "maxiter": MOST_STEPS}
-            solved = [cg(system, (1 - alpha) * y, **options) for y in Y.T]
-            F = np.maximum(np.stack([f for f, _ in solved], axis=1), 0)
-            tolerance *= FINER
-            if F[linked].any(axis=1).all() or tolerance < LEAST_TOLERANCE:
-                break
-        if any(info for _, info in solved):
-            warn(
-                f"Conjugate gradients had not converged after {MOST_STEPS} steps: labels may have spread less far than "
-                f'alpha={alpha} says. Pass a smaller alpha; alpha="auto" takes 0.99 at most.',
-                ConvergenceWarning,
-            )
-        return F
-
-    def held_out(self, nodes, codes, n_classes, alpha, prior):
-        """Distributions of the labelled nodes where their own labels, fold by fold, are not shown.
-
-        NaN in the rows of classes with a single label, which is always shown.
-        """
-        found = np.full((len(nodes), n_classes), np.nan)
-        for shown, hidden in folds(codes):
-            F = self.spread(one_hot(nodes[shown], codes[shown], (len(self.component), n_classes)), alpha)
-            found[hidden] = normalise(F, prior)[nodes[hidden]]
-        return found
+    W = sparse.csr_array((kernel(distances).ravel(), ends), shape=(n, n))  # scipy 1.11 finds no component by int64
+    return ((W + W.T) / 2).tocsr()
 
 
 def one_hot(nodes, codes, shape):
@@ -216,7 +142,7 @@ def calibrate(distributions, codes):
     return float(np.exp(minimize_scalar(cross_entropy, bounds=(0, np.log(MOST_POWER)), method="bounded").x))
 
 
-def vote(distances, rows, width, distributions):
-    """Distribution of new rows: that of their neighbours, weighted by exp(-(d / width)^2), relative to the nearest."""
-    weights = softmax(-np.square(distances / width, dtype=np.float64), axis=1)
-    return np.einsum("nk,nkc->nc", weights, distributions[rows])
+def vote(distances, rows, distributions):
+    """Distribution of new rows: that of their neighbours, weighted by the kernel."""
+    weights = kernel(distances)
+    return np.einsum("nk,nkc->nc", weights / weights.sum(axis=1, keepdims=True), distributions[rows])

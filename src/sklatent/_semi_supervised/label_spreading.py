@@ -1,4 +1,4 @@
-"""Label spreading over a graph of nearest neighbours."""
+"""Label spreading, or Poisson learning, over a graph of nearest neighbours."""
 
 import math
 import warnings
@@ -12,23 +12,27 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._bridge.rows import detached
 from .._bridge.state import Estimator, all_or_nothing, warn
 from . import graph
+from .diffusion import Graph
 from .labels import UNLABELLED, MostLikelyClass, check_missing, encode_labels
 
 ALPHAS = (0.99, 0.95, 0.8, 0.5)  # of alpha="auto": the first that errs no more than the best, but for chance
 POWER = 4.0  # of the distributions, where no label can be held out
+FEW_MOVED = 0.1  # rows of all: that many may change their class for volume constraints, where no label speaks for them
 ROWS_TO_COMPARE = 3000  # at most
 
 
 class GraphLabelSpreading(MostLikelyClass, Estimator):
     r"""Spread the labels of few rows to all rows, over a sparse graph of nearest neighbours.
 
-    With :math:`W` the symmetric Gaussian weights between neighbours, :math:`S = D^{-1/2} W D^{-1/2}`, and :math:`Y`
-    the one-hot labels,
+    With :math:`W` the symmetric Gaussian weights between neighbours, :math:`D` its row sums, :math:`S = D^{-1/2} W
+    D^{-1/2}`, and :math:`Y` the one-hot labels,
 
     .. math:: F = (1 - \alpha) (I - \alpha S)^{-1} Y,
 
-    whose columns are scaled to the class prior and whose rows are then made distributions, sharpened by the power that
-    fits labels held out best. New rows are given the weighted vote of their neighbours. It is as good as the distances
+    whose columns are scaled to the class prior. Poisson learning goes on from there: in turn, each row is put wholly
+    into its class, so that each class has the share of rows that the prior says, and heat flows from the labels,
+    :math:`U \leftarrow D^{-1} (W U + Y - \bar y)`. Rows are then made distributions, sharpened by the power that fits
+    labels held out best. New rows are given the weighted vote of their neighbours. It is as good as the distances
     between its rows are: put an encoder in front, ``make_pipeline(encoder, GraphLabelSpreading())``, whose ``fit``
     trains the encoder on all rows.
 
@@ -40,11 +44,16 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
         In (0, 1): how far labels spread. ``"auto"`` takes the largest of 0.99, 0.95, 0.8 and 0.5 that finds labels
         held out as well as the best of them does, up to one standard error: far where they are few, less far where
         they are many.
+    method : {"auto", "spreading", "poisson"}, default="auto"
+        Poisson learning with volume constraints errs less than spreading where classes have about the sizes that
+        ``class_prior`` says, and more where they do not. ``"auto"`` takes it where it finds more of the labels held
+        out; and where both find as many, or none can be held out, if it changes the class of less than a tenth of the
+        rows.
     class_prior : {"uniform", "labelled"}, array-like of shape (n_classes,) or None, default="uniform"
         What the mass of each class, its column's sum in F, is scaled to: equal shares, the shares of the classes
         among the labelled rows, or those given, in the order of ``classes_``. None leaves F as it is. How many rows
-        each class then wins is still up to the graph: equal mass errs less than the other two even where classes are
-        of unequal size, since the few labels tell their sizes poorly.
+        each class then wins by spreading is still up to the graph: equal mass errs less than the other two even where
+        classes are of unequal size, since the few labels tell their sizes poorly. By Poisson learning it is its share.
     n_jobs : int or None, default=None
         Processes of the search for neighbours.
 
@@ -57,6 +66,8 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
         The most likely class of each row of ``fit``; the given one where a row has a label.
     alpha_ : float
         The one that ``"auto"`` chose.
+    method_ : {"spreading", "poisson"}
+        The one that ``"auto"`` chose.
     held_out_accuracy_ : float or None
         Share of the labels found when they are held out, a third at a time, and spread from the others: compares
         features for the graph where no rows can be spared for a test. None if each class has one label, or there is
@@ -64,9 +75,10 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
     held_out_distributions_ : ndarray of shape (n_labelled, n_classes), float64, or None
         Of the labelled rows, in the order of ``fit``, each where its own label was held out so; NaN where a class has
         no other label. None where ``held_out_accuracy_`` is.
+    n_linked_ : int
+        Rows in parts of the graph that hold no label: these were linked to the nearest rows of those that do.
     n_undecided_ : int
-        Rows in parts of the graph that hold no label, or hundreds of links from all: they get the class prior, and the
-        class that it makes most likely.
+        Rows hundreds of links from all labels: they get the class prior, and the class that it makes most likely.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only if X has column names, all of them strings.
@@ -94,6 +106,9 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
     ----------
     D. Zhou, O. Bousquet, T. N. Lal, J. Weston, B. Schölkopf, "Learning with local and global consistency", 2004.
 
+    J. Calder, B. Cook, M. Thorpe, D. Slepčev, "Poisson learning: graph based semi-supervised learning at very low label
+    rates", 2020.
+
     X. Zhu, Z. Ghahramani, J. Lafferty, "Semi-supervised learning using Gaussian fields and harmonic functions", 2003
     (class mass normalisation).
 
@@ -115,13 +130,15 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
     _parameter_constraints = {
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "alpha": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
+        "method": [StrOptions({"auto", "spreading", "poisson"})],
         "class_prior": [StrOptions({"uniform", "labelled"}), "array-like", None],
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, n_neighbors=10, *, alpha="auto", class_prior="uniform", n_jobs=None):
+    def __init__(self, n_neighbors=10, *, alpha="auto", method="auto", class_prior="uniform", n_jobs=None):
         self.n_neighbors = n_neighbors
         self.alpha = alpha
+        self.method = method
         self.class_prior = class_prior
         self.n_jobs = n_jobs
 
@@ -152,15 +169,15 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
             self._nodes_, node = np.unique(X, axis=0, return_inverse=True)
             node = node.reshape(-1)  # shape differs between versions of numpy
             labelled = codes != UNLABELLED
-            unreached = self._spread(node[labelled], codes[labelled])[node]
+            linked, undecided = self._spread(node[labelled], codes[labelled])
             self.label_distributions_ = self._distributions_[node]
             self.transduction_ = self.classes_[self.label_distributions_.argmax(axis=1)]
             self.transduction_[labelled] = self.classes_[codes[labelled]]
-            self.n_undecided_ = int(unreached.sum())
+            self.n_linked_, self.n_undecided_ = int(linked[node].sum()), int(undecided[node].sum())
             if self.n_undecided_:
                 warn(
-                    f"{self.n_undecided_} of {len(X)} rows lie in parts of the graph that hold no label, or too far "
-                    "from all; they get the class prior. Label a row there, or pass more n_neighbors."
+                    f"{self.n_undecided_} of {len(X)} rows lie too many links from all labels for any to arrive; they "
+                    "get the class prior. Label a row there, or pass more n_neighbors or a larger alpha."
                 )
         return self
 
@@ -181,21 +198,62 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
             return np.repeat(self._distributions_, len(X), axis=0)
         distances, rows = self._index_.kneighbors(X)
         _check_finite(distances, X)
-        return graph.vote(distances, rows, self._width_, self._distributions_)
+        return graph.vote(distances, rows, self._distributions_)
 
     def _spread(self, nodes, codes):
-        """Distributions of all nodes; returns the mask of those that no label reaches."""
+        """Distributions of all nodes; returns the masks of those that were linked, and that no label reaches."""
         n_classes, prior = len(self.classes_), self._prior(codes)
-        links = graph.Graph(self._connect())
-        self.alpha_, power = self._choose(links, nodes, codes, prior)
-        F = links.spread(graph.one_hot(nodes, codes, (len(self._nodes_), n_classes)), self.alpha_)
-        unreached = ~F.any(axis=1)
-        self._distributions_ = graph.sharpen(graph.normalise(F, prior), power)
-        self._distributions_[unreached] = 1 / n_classes if prior is None else prior
-        return unreached
+        links = Graph(self._connect(), self._nodes_)
+        held_out = self._hold_out(links, nodes, codes, prior)
+        links, linked = links.reaching(nodes)
+        Y = graph.one_hot(nodes, codes, (len(self._nodes_), n_classes))
+        F = links.spread(Y, self.alpha_)
+        found = {"spreading": graph.normalise(F, prior)}
+        if self.method != "spreading":
+            found["poisson"] = links.flow(found["spreading"], Y, prior)
+        power = self._choose(found, held_out, codes)
+        self._distributions_ = graph.sharpen(found[self.method_], power)
+        undecided = ~F.any(axis=1)
+        self._distributions_[undecided] = 1 / n_classes if prior is None else prior
+        return linked, undecided
+
+    def _hold_out(self, links, nodes, codes, prior):
+        """Method -> distributions of the labelled nodes, their labels held out; none if none can be. Chooses alpha."""
+        alphas = [self.alpha] if self.alpha != "auto" else list(ALPHAS)
+        self.alpha_, counts = alphas[0], np.bincount(codes)
+        if counts.max() < 2 or len(counts) < 2:
+            return {}
+        found = links.held_out(nodes, codes, len(counts), alphas, prior)
+        wrong = np.array([_wrong(q, codes) for q in found])
+        more = wrong - wrong[wrong.sum(axis=1).argmin()]  # 1: wrong where the best alpha is right
+        chosen = int(np.argmax(more.sum(axis=1) <= np.sqrt(np.abs(more).sum(axis=1))))
+        self.alpha_, held_out = alphas[chosen], {"spreading": found[chosen]}
+        if self.method != "spreading":
+            held_out["poisson"] = links.held_out(nodes, codes, len(counts), [self.alpha_], prior, poisson=True)[0]
+        return held_out
+
+    def _choose(self, found, held_out, codes):
+        """The method, and the power that calibrates; keeps what the labels held out were found to be."""
+        self.method_ = self.method
+        if self.method == "auto":
+            one, other = (found[name].argmax(axis=1) for name in ("spreading", "poisson"))
+            more = (
+                sum(_wrong(held_out["spreading"], codes)) - sum(_wrong(held_out["poisson"], codes)) if held_out else 0
+            )
+            better = more > 0 or (more == 0 and np.mean(one != other) < FEW_MOVED)
+            self.method_ = "poisson" if better else "spreading"
+        self.held_out_accuracy_ = self.held_out_distributions_ = None
+        if not held_out:
+            return POWER
+        q = held_out[self.method_]
+        tested = ~np.isnan(q[:, 0])
+        self.held_out_accuracy_ = float(1 - _wrong(q, codes).mean())
+        power = graph.calibrate(q[tested], codes[tested])
+        self.held_out_distributions_ = graph.sharpen(q, power)
+        return power
 
     def _connect(self):
-        """The weights between the nodes; keeps the index and the kernel's width for new rows."""
+        """The weights between the nodes; keeps the index for new rows."""
         n = len(self._nodes_)
         if n == 1:
             return graph.sparse.csr_array((1, 1))
@@ -205,8 +263,7 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
         self._k_ = min(self.n_neighbors, n - 1)
         self._grow()
         distances, rows = self._index_.kneighbors()
-        self._width_ = graph.kernel_width(distances)
-        return graph.similarity(distances, rows, self._width_)
+        return graph.similarity(distances, rows)
 
     def _grow(self):
         """The index follows from the nodes, so a pickle holds these alone; pynndescent takes as long as in ``fit``."""
@@ -219,24 +276,6 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
         super().__setstate__(state)
         if hasattr(self, "_k_"):
             self._grow()
-
-    def _choose(self, links, nodes, codes, prior):
-        """alpha, and the power that calibrates, both by labels held out; keeps what these were found to be."""
-        alphas = [self.alpha] if self.alpha != "auto" else list(ALPHAS)
-        self.held_out_accuracy_ = self.held_out_distributions_ = None
-        counts = np.bincount(codes)
-        if counts.max() < 2 or len(counts) < 2:
-            return alphas[0], POWER
-        held_out = [links.held_out(nodes, codes, len(counts), alpha, prior) for alpha in alphas]
-        tested = ~np.isnan(held_out[0][:, 0])
-        found, codes = [q[tested] for q in held_out], codes[tested]
-        wrong = np.array([q.argmax(axis=1) != codes for q in found], dtype=int)
-        more = wrong - wrong[wrong.sum(axis=1).argmin()]  # 1: wrong where the best alpha is right
-        chosen = int(np.argmax(more.sum(axis=1) <= np.sqrt(np.abs(more).sum(axis=1))))
-        self.held_out_accuracy_ = float(1 - wrong[chosen].mean())
-        power = graph.calibrate(found[chosen], codes)
-        self.held_out_distributions_ = graph.sharpen(held_out[chosen], power)
-        return alphas[chosen], power
 
     def _prior(self, codes):
         n_classes = len(self.classes_)
@@ -252,6 +291,12 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
                 f"of the classes {self.classes_.tolist()}."
             )
         return prior
+
+
+def _wrong(distributions, codes):
+    """Of the labels that could be held out, 1 where another class is the most likely."""
+    tested = ~np.isnan(distributions[:, 0])
+    return (distributions[tested].argmax(axis=1) != codes[tested]).astype(int)
 
 
 def _check_finite(distances, X):
