@@ -445,10 +445,12 @@ def test_a_component_without_a_label_gets_the_class_that_is_nearest_and_is_count
 def test_poisson_learning_where_sizes_are_known_and_spreading_where_they_are_not(digits, labels):
     errors, chosen = {}, set()
     for method in ("spreading", "poisson", "auto"):
-        models = [GraphLabelSpreading(alpha=0.99, method=method).fit(digits, few(labels, 3, seed)) for seed in range(3)]
+        models = [
+            GraphLabelSpreading(alpha=0.99, method=method).fit(digits, few(labels, 10, seed)) for seed in range(3)
+        ]
         errors[method] = np.mean([model.transduction_ != labels for model in models])
         chosen = {model.method_ for model in models}
-    assert errors["poisson"] < 0.9 * errors["spreading"]
+    assert errors["poisson"] < 0.8 * errors["spreading"]
     assert errors["auto"] < 0.95 * errors["spreading"]
     assert "poisson" in chosen
     X, y = make_blobs([900, 100], centers=[[0, 0], [4, 0]], random_state=0)
