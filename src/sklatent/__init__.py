@@ -32,6 +32,7 @@ from ._outliers.tail import _ParetoTail  # noqa: F401
 from ._semi_supervised.classifier import EncoderClassifier
 from ._semi_supervised.label_spreading import GraphLabelSpreading
 from ._semi_supervised.labels import LabeledKFold
+from ._semi_supervised.pool import _Opinions  # noqa: F401
 
 __version__ = "0.1.0"
 __all__ = [
