@@ -9,7 +9,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
-from .._autoencoders.base import CoderTransformer
+from .._autoencoders.base import EncoderTransformer
 from .._bridge.base import DTYPES, TorchEstimator, fresh_seed
 from .._bridge.batches import Rows
 from .._bridge.callbacks import Freeze, WeightAverage
@@ -271,10 +271,10 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
         encoder = self.encoder.estimator if isinstance(self.encoder, FrozenEstimator) else self.encoder
         if encoder is None:
             return None
-        if not isinstance(encoder, CoderTransformer):
+        if not isinstance(encoder, EncoderTransformer):
             raise TypeError(
-                "encoder must be an AutoencoderTransformer or a VAETransformer, or a FrozenEstimator around one, but "
-                f"is {encoder!r}. Other transformers go into make_pipeline(transformer, GraphLabelSpreading())."
+                "encoder must be a TwoViewTransformer, an AutoencoderTransformer or a VAETransformer, or a FrozenEstimator "
+                f"around one, but is {encoder!r}. Other transformers go into make_pipeline(transformer, GraphLabelSpreading())."
             )
         shapes = [shape and tuple((1, *shape)[-3:]) for shape in (self.image_shape, encoder.image_shape)]
         if self.image_shape is not None and shapes[0] != shapes[1]:
