@@ -15,8 +15,8 @@ TINY = 1e-4  # added to a variance, whose root then has a slope everywhere
 class TwoViews(RowEncoder):
     r"""How little two views of a row agree, and how far the views of all rows are from being spread out.
 
-    Two corrupted copies of each row go through the encoder f and a projection head h, ReLU and two dense layers. The
-    loss compares the outputs, and is one of a batch: each row is told its share, so that their mean is the loss.
+    Two corrupted copies of each row go through the encoder f and a projection head h of two dense layers. The loss
+    compares the outputs, and is one of a batch: each row is told its share, so that their mean is the loss.
 
     In training the views are drawn from torch's global generator; else they are the same in each call, and that
     generator does not move.
@@ -39,13 +39,16 @@ class TwoViews(RowEncoder):
         super().__init__(scaling, encoder, input_shape, n_latent, corruption, holes)
         self.loss = LOSSES[loss]
         wide, out = HEAD
-        self.head = nn.Sequential(nn.ReLU(), nn.Linear(n_latent, wide), nn.ReLU(), nn.Linear(wide, out))
+        self.head = nn.Sequential(nn.Linear(n_latent, wide), nn.ReLU(), nn.Linear(wide, out))
 
     def forward(self, x, seen=None):  # (n, d) -> (n,): what was filled in counts like the rest
         u = self.inside(x)
         views = self._views(u) if self.training else self._same_views(u)
         outputs = self.head(self.encoder(views)).to(u.dtype)
         return self.loss(*outputs.chunk(2))
+
+    def directions(self, x):  # (n, d) -> (n, 128), of length 1: of the outputs for rows as they are
+        return F.normalize(self.head(self.encoder(self.inside(x))))
 
     def _views(self, u):  # (n, *input_shape) -> (2n, *input_shape)
         return torch.cat([self.corruption(u), self.corruption(u)])
