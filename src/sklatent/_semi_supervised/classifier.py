@@ -9,7 +9,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
-from .._autoencoders.base import CoderTransformer
+from .._autoencoders.base import EncoderTransformer
 from .._bridge.base import DTYPES, TorchEstimator, fresh_seed
 from .._bridge.batches import Rows
 from .._bridge.callbacks import Freeze, WeightAverage
@@ -48,7 +48,7 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
 
     Parameters
     ----------
-    encoder : AutoencoderTransformer, VAETransformer, FrozenEstimator or None, default=None
+    encoder : TwoViewTransformer, AutoencoderTransformer, VAETransformer, FrozenEstimator or None, default=None
         A clone of it is fitted to all rows; in a ``FrozenEstimator`` it is fitted already, and stays as it is. None
         is an autoencoder of 64 codes: convolutional, and shown warped images with patches masked, or series warped in
         time, if ``image_shape`` is given; else dense, and shown rows in which features are swapped.
@@ -91,7 +91,7 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-    encoder_ : AutoencoderTransformer or VAETransformer
+    encoder_ : TwoViewTransformer, AutoencoderTransformer or VAETransformer
         As it was before it was fine-tuned.
     graph_ : GraphLabelSpreading
         Fitted to the codes of the last round, of up to 2,000 rows without copies; only if there were unlabelled rows,
@@ -202,7 +202,7 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
         ImportError
             If rows are unlabelled and more than 100,000 differ, but pynndescent is not installed.
         TypeError
-            If ``encoder`` is none of this library's with an encoder and a decoder.
+            If ``encoder`` is none of this library's.
         ValueError
             If no row has a label, if labels are real numbers, if weights are not valid, or if the loss stops being
             finite.
@@ -271,10 +271,11 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
         encoder = self.encoder.estimator if isinstance(self.encoder, FrozenEstimator) else self.encoder
         if encoder is None:
             return None
-        if not isinstance(encoder, CoderTransformer):
+        if not isinstance(encoder, EncoderTransformer):
             raise TypeError(
-                "encoder must be an AutoencoderTransformer or a VAETransformer, or a FrozenEstimator around one, but "
-                f"is {encoder!r}. Other transformers go into make_pipeline(transformer, GraphLabelSpreading())."
+                "encoder must be a TwoViewTransformer, an AutoencoderTransformer or a VAETransformer, or a "
+                f"FrozenEstimator around one, but is {encoder!r}. Other transformers go into "
+                "make_pipeline(transformer, GraphLabelSpreading())."
             )
         shapes = [shape and tuple((1, *shape)[-3:]) for shape in (self.image_shape, encoder.image_shape)]
         if self.image_shape is not None and shapes[0] != shapes[1]:
