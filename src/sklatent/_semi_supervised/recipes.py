@@ -15,6 +15,7 @@ from .labels import UNLABELLED
 from .targets import repeated, with_labels_repeated
 
 MOST_EPOCHS = 180  # of any training
+MOST_TAUGHT = 20_000  # unlabelled rows that one training learns what the graph says of
 
 
 class Schedule(NamedTuple):
@@ -48,16 +49,22 @@ class Recipe:
     labels_first: bool  # learn the labelled rows before the first graph is made
     pooled: bool  # average what the graph says with logistic regression
 
-    def steps(self, known, apart, batch_size, n_rounds, counts=1):
-        """What the net is to learn of rows of which some are labelled, in turn; each row counts so often."""
+    def steps(self, known, apart, batch_size, n_rounds, counts, seed, again=False):
+        """What the net is to learn of rows of which some are labelled, in turn; each row counts so often.
+
+        ``again``: it has learned them before, with fewer labels.
+        """
         every = np.repeat(np.arange(len(known)), counts)
         labelled = every[known[every] != UNLABELLED]
         unlabelled = every[(known[every] == UNLABELLED) & ~np.isin(every, apart)]
         if not len(unlabelled):
             return [self._step("labels", labelled, self.on_labels, batch_size)]
-        on_graph = with_labels_repeated(labelled, unlabelled)
-        steps = n_rounds * [self._step("graph", on_graph, self.on_graph, batch_size)]
-        if self.labels_first:
+        random = np.random.RandomState(seed)
+        steps = []
+        for _ in range(min(n_rounds, 1) if again else n_rounds):
+            some = np.sort(random.permutation(unlabelled)[:MOST_TAUGHT])
+            steps.append(self._step("graph", with_labels_repeated(labelled, some), self.on_graph, batch_size))
+        if self.labels_first and not again:
             steps.insert(0, self._step("labels", repeated(labelled, batch_size), self.on_labels, batch_size))
         return steps
 
