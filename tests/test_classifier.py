@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -625,7 +626,9 @@ def test_other_rows_cannot_be_gone_on_with(rows):
 def test_going_on_works_after_pickling_and_without_unlabelled_rows(rows):
     X, y = rows
     classifier = quick(tiny(), warm_start=True, max_iter=60).fit(X, few(y, 3))
-    classifier = pickle.loads(pickle.dumps(classifier))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classifier = pickle.loads(pickle.dumps(classifier))
     classifier.fit(X, y)  # now all are labelled: there is no graph
     assert not hasattr(classifier, "graph_")
     assert classifier.score(X, y) > 0.5

@@ -66,7 +66,8 @@ class EncoderTransformer(UnsupervisedEstimator):
         check_is_fitted(self)
         drawn = callable(self._spec_["architecture"])  # a user's builder may draw constants, which must come back
         module = self._built() if drawn else self._build(self._spec_)
-        module.load_state_dict(self._module.state_dict())
+        if not next(module.parameters()).is_meta:  # else only its shapes are asked for
+            module.load_state_dict(self._module.state_dict())
         for part in self._left_behind:
             setattr(module, part, None)
         module.corruption = corruption
