@@ -1,5 +1,9 @@
 """EncoderClassifier: few labels, many rows."""
 
+import pickle
+import re
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -30,7 +34,7 @@ from sklatent import (
     VAETransformer,
 )
 from sklatent._nn.classifier import Classifier
-from sklatent._semi_supervised import classifier as module_of_classifier
+from sklatent._semi_supervised import fine_tuning, recipes, stages
 from sklatent._semi_supervised.targets import (
     _best_share,
     class_weights,
@@ -296,14 +300,16 @@ def test_early_stopping_watches_labelled_rows_that_training_does_not_see(digits,
 
 def test_rounds_go_on_with_the_net(digits, labels, encoder):
     classifier = quick(encoder, n_rounds=3, max_iter=2).fit(digits[:300], few(labels[:300], 3))
-    assert classifier.n_iter_ == 8  # the labels, and three rounds
-    assert [row["epoch"] for row in classifier.history_] == list(range(1, 9))
+    n = 2 * len(classifier.steps_)  # the labels, and up to three rounds
+    assert classifier.n_iter_ == n >= 4
+    assert [row["epoch"] for row in classifier.history_] == list(range(1, n + 1))
 
 
 def test_tables_go_to_the_graph_at_once(rows):
     X, y = (each[:100] for each in rows)  # of which no two are copies, that would come in another order
     assert len(np.unique(X, axis=0)) == 100
-    assert quick(tiny(), n_rounds=2, max_iter=2).fit(X, few(y, 3)).n_iter_ == 4
+    steps = quick(tiny(), n_rounds=1, max_iter=2).fit(X, few(y, 3)).steps_
+    assert [step["learns"] for step in steps] == ["graph"]
     none = quick(tiny(), n_rounds=0).fit(X, few(y, 3))
     assert none.n_iter_ == 0
     expected = GraphLabelSpreading().fit(none.encoder_.transform(X), few(y, 3)).label_distributions_
@@ -332,7 +338,7 @@ def test_each_round_pools_codes_of_its_own(rows, monkeypatch):
     X, y = rows
     pairs = []
     monkeypatch.setattr(
-        module_of_classifier, "pooled_with_linear",
+        fine_tuning, "pooled_with_linear",
         lambda graph, Z, *args: (pairs.append((graph, Z)), pooled_with_linear(graph, Z, *args))[1],
     )  # fmt: skip
     quick(tiny(), n_rounds=2, max_iter=5).fit(X, few(y, 3))
@@ -520,3 +526,110 @@ def test_agreement_warns_of_nothing_that_chance_explains(rows, recwarn):
         noise = X + np.random.RandomState(seed).normal(size=X.shape)
         quick(tiny(), n_rounds=0).fit(noise, few(y, 5, seed))
     assert sum("The codes tell less" in str(warning.message) for warning in recwarn) <= 1
+
+
+# -- stages ----------------------------------------------------------------------------------------------------------
+
+
+def test_rounds_end_where_the_graph_says_what_it_said_before(rows, monkeypatch):
+    X, y = (each[:100] for each in rows)
+    said = iter([y, 1 - y, 1 - y, y])  # the third round would learn what the second did
+    monkeypatch.setattr(EncoderClassifier, "_said_by_graph", lambda *_: np.eye(2)[next(said)])
+    classifier = quick(tiny(), n_rounds=4, max_iter=1).fit(X, few(y, 3))
+    assert [step["learns"] for step in classifier.steps_] == ["graph", "graph"]
+
+
+def test_few_rows_are_taught_of_many(monkeypatch):
+    monkeypatch.setattr(recipes, "MOST_TAUGHT", 50)
+    known = np.full(1000, -1)
+    known[:10] = np.arange(10) % 2
+    _, step = recipes.IMAGES.steps(known, np.arange(0), 320, 1, 1, seed=0)
+    taught = np.unique(step.index)
+    assert len(taught) == 60
+    assert set(range(10)) < set(taught)
+
+
+def test_verbose_names_the_stages_and_what_is_left(digits, labels, capsys):
+    quick(tiny(verbose=0), verbose=1, max_iter=1).fit(digits[:100], few(labels[:100], 2))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["1 of 4", "2 of 4", "3 of 4", "4 of 4"]
+    assert "the encoder learns 100 rows, 30 epochs" in lines[0]
+    assert all(re.search(r"; about \d+ (s|min) to the end$", line) for line in lines)
+
+
+def test_what_is_left_follows_from_what_has_passed(monkeypatch, capsys):
+    now = iter([0.0, 0.0, 20.0, 50.0])
+    monkeypatch.setattr(stages.time, "perf_counter", lambda: next(now))
+    told = stages.Stages(1, [("one", 10.0), ("two", 20.0), ("three", 100.0)])
+    for _ in range(3):
+        told.begin()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "1 of 3: one; about 2 min to the end"  # 130 s, as expected
+    assert lines[1] == "2 of 3: two; about 4 min to the end"  # twice as slow: 240 s
+    assert lines[2] == "3 of 3: three; about 3 min to the end"  # 50 s for 30: 167 s
+
+
+def test_nothing_is_tried_or_told_without_verbose(rows, monkeypatch, capsys):
+    monkeypatch.setattr(EncoderClassifier, "_expected", None)
+    quick(tiny(), max_iter=1).fit(rows[0], few(rows[1], 3))
+    assert capsys.readouterr().out == ""
+
+
+# -- warm_start ------------------------------------------------------------------------------------------------------
+
+
+def test_more_labels_go_on_with_encoder_and_net(digits, labels):
+    X, y = digits[:400], labels[:400]
+    classifier = quick(tiny(image_shape=(8, 8)), image_shape=(8, 8), max_iter=20, warm_start=True).fit(X, few(y, 1))
+    encoder, n_before = classifier.encoder_, classifier.n_iter_
+    net = {name: value.clone() for name, value in classifier.net_.module_.coder.state_dict().items()}
+    before = np.mean(classifier.transduction_ == y)
+    started = {}
+    learn = EncoderClassifier._learn
+
+    def looked_at(self, *args, **options):
+        started.update({name: value.clone() for name, value in self._module.coder.state_dict().items()})
+        return learn(self, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EncoderClassifier, "_learn", looked_at)
+        classifier.fit(X, few(y, 5))
+    assert classifier.encoder_ is encoder
+    assert all(torch.equal(net[name], started[name]) for name in net)  # the net as it was trained before
+    assert [step["learns"] for step in classifier.steps_] == ["graph"]
+    assert classifier.n_iter_ == n_before + 20 == len(classifier.history_)
+    assert np.mean(classifier.transduction_ == y) > before
+
+
+def test_a_class_may_come_later(digits, labels):
+    X, y = digits[:300], labels[:300]
+    nine = few(y, 3)
+    nine[nine == 9] = -1
+    classifier = quick(tiny(), warm_start=True).fit(X, nine)
+    assert classifier.classes_.tolist() == list(range(9))
+    classifier.fit(X, few(y, 3))
+    assert classifier.classes_.tolist() == list(range(10))
+    assert classifier.predict_proba(X[:5]).shape == (5, 10)
+
+
+def test_other_rows_cannot_be_gone_on_with(rows):
+    X, y = rows
+    classifier = quick(tiny(), warm_start=True).fit(X, few(y, 3))
+    said = classifier.label_distributions_
+    for other, weight in ((X[::-1], None), (X[:140], None), (X, np.arange(150.0))):
+        with pytest.raises(ValueError, match=r"other labels of the same rows.*Set warm_start=False"):
+            classifier.fit(other, few(y, 3)[: len(other)], weight)
+    assert_array_equal(classifier.label_distributions_, said)  # as it was
+    classifier.set_params(warm_start=False).fit(X[::-1], few(y[::-1], 3))
+
+
+def test_going_on_works_after_pickling_and_without_unlabelled_rows(rows):
+    X, y = rows
+    classifier = quick(tiny(), warm_start=True, max_iter=60).fit(X, few(y, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classifier = pickle.loads(pickle.dumps(classifier))
+    classifier.fit(X, y)  # now all are labelled: there is no graph
+    assert not hasattr(classifier, "graph_")
+    assert classifier.score(X, y) > 0.5
+    assert not hasattr(classifier, "transduction_")

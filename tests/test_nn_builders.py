@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.testing import assert_close
 
 from sklatent._nn.builders import conv, mlp
@@ -229,3 +230,18 @@ def test_flip_mirrors_half_of_the_images():
     flipped = (out == u.flip(3)).all((1, 2, 3))
     assert_close(out[~flipped], u[~flipped])
     assert_close(flipped.float().mean(), torch.tensor(0.5), rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 9, 14)])
+def test_elastic_reads_where_torch_says(shape):
+    """One product of all maps and bends is what torch's grid and its bicubic interpolation give, step by step."""
+    warp = elastic()
+    u = torch.rand(5, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(1)
+    found = warp(u)
+    torch.manual_seed(1)
+    grid = F.affine_grid(warp._maps(u), u.shape, align_corners=False)
+    knots = 2 * warp.bend * torch.randn(5, 2, 3, 3, dtype=torch.float64)
+    grid = grid + F.interpolate(knots, shape[1:], mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
+    darkest = u.amin((2, 3), keepdim=True)
+    assert_close(found, F.grid_sample(u - darkest, grid, align_corners=False) + darkest, rtol=0, atol=1e-12)

@@ -1,6 +1,7 @@
 """Deep features and likelihoods inside scikit-learn."""
 
 from ._autoencoders.autoencoder import AutoencoderTransformer
+from ._autoencoders.two_views import TwoViewTransformer
 from ._autoencoders.vae import VAETransformer
 from ._autoregressive.made import MADEDensity
 from ._autoregressive.pixelcnn import PixelCNNDensity
@@ -53,5 +54,6 @@ __all__ = [
     "ScoreFeaturesDisplay",
     "ScoreHistogramDisplay",
     "ScoreMapDisplay",
+    "TwoViewTransformer",
     "VAETransformer",
 ]

@@ -1,4 +1,4 @@
-"""What the transformers with an encoder and a decoder share."""
+"""What the transformers with an encoder share, and those with a decoder too."""
 
 import inspect
 from functools import partial
@@ -22,10 +22,11 @@ CODE_REACH = 6.0  # of a standardised code, beyond which the decoder's net sees 
 MAX_COMPONENTS = 32  # of n_components=None
 
 
-class CoderTransformer(UnsupervisedEstimator):
-    """What the encoder-decoder transformers share."""
+class EncoderTransformer(UnsupervisedEstimator):
+    """What the transformers with an encoder share."""
 
     _takes_holes = True
+    _left_behind = ("decoder", "holes")  # parts of the module that codes do without
     _parameter_constraints = {
         **UnsupervisedEstimator._parameter_constraints,
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
@@ -48,6 +49,88 @@ class CoderTransformer(UnsupervisedEstimator):
         Z : ndarray of shape (n_samples, n_components), float32
         """
         return self._apply(lambda module, x: module.encode(x).float(), X)
+
+    def encoder_module(self, corruption=None):
+        """The encoder in torch, to go on with: a copy of what is fitted, without what only training takes.
+
+        Parameters
+        ----------
+        corruption : callable or None, default=None
+            Tensors (n, *input_shape) in scaled units to tensors alike: what is done to rows in training mode.
+
+        Returns
+        -------
+        module : torch.nn.Module
+            ``module.encode(x)`` maps rows in the units of X, (n, n_features), to codes, (n, n_components).
+        """
+        check_is_fitted(self)
+        drawn = callable(self._spec_["architecture"])  # a user's builder may draw constants, which must come back
+        module = self._built() if drawn else self._build(self._spec_)
+        if not next(module.parameters()).is_meta:  # else only its shapes are asked for
+            module.load_state_dict(self._module.state_dict())
+        for part in self._left_behind:
+            setattr(module, part, None)
+        module.corruption = corruption
+        return module
+
+    @property
+    def code_scale_(self):
+        return self._module.code_scale.cpu().numpy()
+
+    @property
+    def _n_features_out(self):
+        return self._spec_["n_components"]
+
+    def _may_start(self):
+        return isinstance(self.architecture, str) and self.corruption is None
+
+    def _spec(self):
+        conv = self.image_shape_ is not None if self.architecture == "auto" else self.architecture == "conv"
+        if conv and self.image_shape_ is None:
+            raise ValueError(
+                "architecture='conv' needs image_shape, the (channels, height, width) that the rows of X were "
+                "flattened from. For a table use architecture='mlp'."
+            )
+        return {
+            "n_features": self.n_features_in_,
+            "image_shape": self.image_shape_,
+            "n_components": self.n_components or min(MAX_COMPONENTS, self.n_features_in_),
+            "architecture": self.architecture if callable(self.architecture) else "conv" if conv else "mlp",
+            "hidden_layer_sizes": check_widths(self.hidden_layer_sizes),
+            "activation": self.activation,
+            "corruption": self.corruption,
+            "started": self._may_start(),
+            "pooled": self._may_start() and self.corruption is not None,
+        }
+
+    def _build_coder(self, spec, per_code=1, per_feature=1):
+        """Encoder, decoder, the shape that a row folds to, the corruption.
+
+        The encoder gives ``per_code`` numbers for each code and the decoder ``per_feature`` for each feature: 2 for
+        a mean and a variance.
+        """
+        shape = spec["image_shape"] or (spec["n_features"],)
+        out_shape = (per_feature * shape[0], *shape[1:])
+        n_latent = spec["n_components"]
+        n_code = per_code * n_latent
+        build = spec["architecture"]
+        if not callable(build):
+            options = {"activation": spec["activation"]}
+            if spec["hidden_layer_sizes"] is not None:
+                options["widths"] = spec["hidden_layer_sizes"]
+            build = partial(builders.built_in(build, shape), **options)
+        encoder, decoder = _built(build, shape, out_shape, n_code, n_latent)
+        _check_shape("encoder", encoder, shape, (n_code,))
+        _check_shape("decoder", decoder, (n_latent,), out_shape)
+        if spec["started"]:
+            pooled, n_in = spec["pooled"], spec["n_features"]
+            encoder = PooledPlus(encoder, shape, (n_code,)) if pooled else LinearPlus(encoder, n_in, (n_code,))
+            decoder = LinearPlus(decoder, n_latent, out_shape, reach=CODE_REACH)
+        return encoder, decoder, shape, make_corruption(spec["corruption"], spec["image_shape"])
+
+
+class CoderTransformer(EncoderTransformer):
+    """What the encoder-decoder transformers share."""
 
     def inverse_transform(self, X):
         """Rows that codes stand for, in the units of the rows of ``fit``.
@@ -106,81 +189,6 @@ class CoderTransformer(UnsupervisedEstimator):
         rows = np.isnan(X).any(axis=1)
         completed[rows] = self._apply_checked(lambda m, *some: m.settled(*some), completed[rows], ~np.isnan(X[rows]))
         return completed
-
-    def encoder_module(self, corruption=None):
-        """The encoder in torch, to go on with: a copy, without the decoder, of what is fitted.
-
-        Parameters
-        ----------
-        corruption : callable or None, default=None
-            Tensors (n, *input_shape) in scaled units to tensors alike: what is done to rows in training mode.
-
-        Returns
-        -------
-        module : torch.nn.Module
-            ``module.encode(x)`` maps rows in the units of X, (n, n_features), to codes, (n, n_components).
-        """
-        check_is_fitted(self)
-        drawn = callable(self._spec_["architecture"])  # a user's builder may draw constants, which must come back
-        module = self._built() if drawn else self._build(self._spec_)
-        module.load_state_dict(self._module.state_dict())
-        module.decoder, module.holes, module.corruption = None, None, corruption
-        return module
-
-    @property
-    def code_scale_(self):
-        return self._module.code_scale.cpu().numpy()
-
-    @property
-    def _n_features_out(self):
-        return self._spec_["n_components"]
-
-    def _may_start(self):
-        return isinstance(self.architecture, str) and self.corruption is None
-
-    def _spec(self):
-        conv = self.image_shape_ is not None if self.architecture == "auto" else self.architecture == "conv"
-        if conv and self.image_shape_ is None:
-            raise ValueError(
-                "architecture='conv' needs image_shape, the (channels, height, width) that the rows of X were "
-                "flattened from. For a table use architecture='mlp'."
-            )
-        return {
-            "n_features": self.n_features_in_,
-            "image_shape": self.image_shape_,
-            "n_components": self.n_components or min(MAX_COMPONENTS, self.n_features_in_),
-            "architecture": self.architecture if callable(self.architecture) else "conv" if conv else "mlp",
-            "hidden_layer_sizes": check_widths(self.hidden_layer_sizes),
-            "activation": self.activation,
-            "corruption": self.corruption,
-            "started": self._may_start(),
-            "pooled": self._may_start() and self.corruption is not None,
-        }
-
-    def _build_coder(self, spec, per_code=1, per_feature=1):
-        """Encoder, decoder, the shape that a row folds to, the corruption.
-
-        The encoder gives ``per_code`` numbers for each code and the decoder ``per_feature`` for each feature: 2 for
-        a mean and a variance.
-        """
-        shape = spec["image_shape"] or (spec["n_features"],)
-        out_shape = (per_feature * shape[0], *shape[1:])
-        n_latent = spec["n_components"]
-        n_code = per_code * n_latent
-        build = spec["architecture"]
-        if not callable(build):
-            options = {"activation": spec["activation"]}
-            if spec["hidden_layer_sizes"] is not None:
-                options["widths"] = spec["hidden_layer_sizes"]
-            build = partial(builders.built_in(build, shape), **options)
-        encoder, decoder = _built(build, shape, out_shape, n_code, n_latent)
-        _check_shape("encoder", encoder, shape, (n_code,))
-        _check_shape("decoder", decoder, (n_latent,), out_shape)
-        if spec["started"]:
-            pooled, n_in = spec["pooled"], spec["n_features"]
-            encoder = PooledPlus(encoder, shape, (n_code,)) if pooled else LinearPlus(encoder, n_in, (n_code,))
-            decoder = LinearPlus(decoder, n_latent, out_shape, reach=CODE_REACH)
-        return encoder, decoder, shape, make_corruption(spec["corruption"], spec["image_shape"])
 
 
 def _built(build, *args):

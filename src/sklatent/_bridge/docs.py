@@ -13,7 +13,7 @@ max_iter : int or None, default={max_iter}
     Number of epochs: passes over the rows. None counts steps instead. Where there is a linear model to start at (see
     Notes), a fifth of the rows, 1,000 at most, say how far to go from it: up to 2,000 steps of 2,000 rows, which are
     then all trained on for as many steps, and 4,000 of more, where the best weights stay. Else it is {n_steps} steps,
-    or from 10 to 200 epochs.
+    or from {fewest_epochs} to 200 epochs.
 batch_size : int, default={batch_size}
     Rows in a step of training; all rows if there are fewer."""
 
@@ -56,7 +56,7 @@ image_shape : tuple of int or None, default=None
     ``(height, width)`` or ``(channels, height, width)`` that the rows were flattened from, channel first, in
     raster order; of series ``(1, n_steps)`` or ``(channels, 1, n_steps)``. None: the rows are a table."""
 
-CODER = """\
+ENCODER = """\
 architecture : {"auto", "mlp", "conv"} or callable, default="auto"
     ``"auto"`` is ``"conv"`` if ``image_shape`` is given, else ``"mlp"``. A callable is a builder,
     ``builder(input_shape, output_shape, n_code, n_latent) -> (encoder, decoder)``: two modules that map
@@ -69,7 +69,9 @@ hidden_layer_sizes : tuple of int or None, default=None
     (256, 128) units, or (32, 64, 128, 256) channels. Those of series run along time, with strides that leave about
     eight steps; None is (32, 64, 64, 64) channels.
 activation : {"relu", "tanh", "logistic", "identity"}, default="relu"
-    Of the hidden layers.
+    Of the hidden layers."""
+
+CORRUPTION = """\
 corruption : {"noise", "mask", "swap", "affine", "elastic", "flip"}, list or dict of these, callable or None, \
 default=None
     What is done to the rows that the encoder sees in training, while the clean row stays the target:
@@ -121,7 +123,8 @@ feature_names_in_ : ndarray of shape (n_features_in_,)
 
 TEXTS = {
     "image_shape": IMAGE_SHAPE,
-    "coder": CODER,
+    "encoder": ENCODER,
+    "coder": "\n".join([ENCODER, CORRUPTION]),
     "n_levels": N_LEVELS,
     "likelihood": LIKELIHOOD,
     "density": DENSITY,
@@ -144,5 +147,6 @@ def fill_doc(cls):
 
     doc = re.sub(r"^( *)\{(\w+)\}$", text, cls.__doc__, flags=re.MULTILINE)
     doc = doc.replace("{n_steps}", f"{getattr(cls, '_n_steps', 0):,}")
+    doc = doc.replace("{fewest_epochs}", f"{getattr(cls, '_fewest_epochs', 0)}")
     cls.__doc__ = re.sub(r"default=\{(\w+)\}", lambda match: f"default={defaults[match[1]]!r}", doc)
     return cls

@@ -31,6 +31,7 @@ FEWEST_ROWS = 50  # of a batch of partial_fit that may say what rows are like: t
 class UnsupervisedEstimator(TorchEstimator):
     """Base of all that are trained on rows alone."""
 
+    _fewest_epochs = EPOCHS[0]
     _parameter_constraints = {**TorchEstimator._parameter_constraints, "warm_start": ["boolean"]}
 
     def fit(self, X, y=None, sample_weight=None):
@@ -86,7 +87,7 @@ class UnsupervisedEstimator(TorchEstimator):
 
     def _fit_epochs(self, X, weights, apart, seed, *, keep):
         rows = self._rows(X, np.setdiff1d(np.arange(len(X)), apart), weights)
-        n_epochs = self.max_iter or training.epochs(self._n_steps, len(rows), self.batch_size, *EPOCHS)
+        n_epochs = self._epochs_of(len(rows))
         held_out = self._held_out(X, apart, weights) if len(apart) else None
         phase = self._phase(rows, held_out=held_out, n_epochs=n_epochs, callbacks=self._callbacks(n_epochs))
         n_before = self.n_iter_
@@ -95,6 +96,11 @@ class UnsupervisedEstimator(TorchEstimator):
         if len(losses) == n_epochs > 1 and not pressed:  # not stopped early
             tell_if_falling(losses, range(1, n_epochs + 1), "epochs", n_epochs)
         return pressed
+
+    def _epochs_of(self, n):
+        """Of n rows, where there is no linear model to start at."""
+        least = min(self._fewest_epochs, EPOCHS[0])
+        return self.max_iter or training.epochs(self._n_steps, n, self.batch_size, least, EPOCHS[1])
 
     def _fit_from_start(self, X, weights, seed):
         """From the linear model on, as far as rows kept apart gain by it; False where there is no linear model.

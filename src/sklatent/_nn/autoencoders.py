@@ -13,18 +13,17 @@ LOSSES = {
 PULL = 1.0  # of codes towards PCA's
 
 
-class Coder(nn.Module):
-    """Rows to and from what the encoder and decoder see.
+class RowEncoder(nn.Module):
+    """Raw rows to codes: ``code_scale`` times what the encoder gives.
 
-    Codes that come out are ``code_scale`` times those between encoder and decoder. Rows with holes come filled by
-    ``holes``, Gaussians of scaled rows; where a method takes ``seen`` (n, d), only what that says is observed counts.
+    Rows with holes come filled by ``holes``, Gaussians of scaled rows; where a method takes ``seen`` (n, d), only what
+    that says is observed counts.
     """
 
-    def __init__(self, scaling, encoder, decoder, input_shape, likelihood, n_latent, corruption=None, holes=None):
+    def __init__(self, scaling, encoder, input_shape, n_latent, corruption=None, holes=None):
         super().__init__()
-        self.scaling, self.encoder, self.decoder, self.n_latent = scaling, encoder, decoder, n_latent
-        self.holes = holes
-        self.input_shape, self.likelihood, self.corruption = tuple(input_shape), likelihood, corruption
+        self.scaling, self.encoder, self.n_latent, self.holes = scaling, encoder, n_latent, holes
+        self.input_shape, self.corruption = tuple(input_shape), corruption
         self.register_buffer("code_scale", torch.ones(n_latent))
 
     @property
@@ -52,9 +51,6 @@ class Coder(nn.Module):
         code = self._encoded(self._scaled(x))[:, : self.n_latent]
         return code * self.code_scale.to(code.dtype)
 
-    def _unscaled(self, z):
-        return z / self.code_scale.to(z.dtype)
-
     def _inside(self, u):  # clipped: a warp may carry ink to pixels that were dark in every fitted row
         return self.scaling.inside(u).unflatten(1, self.input_shape)
 
@@ -70,6 +66,17 @@ class Coder(nn.Module):
         if self.started:
             return self.encoder.linear(u), self.encoder.share(inside).to(u.dtype)
         return 0.0, self.encoder(inside).to(u.dtype)
+
+
+class Coder(RowEncoder):
+    """Rows to and from what the encoder and decoder see."""
+
+    def __init__(self, scaling, encoder, decoder, input_shape, likelihood, n_latent, corruption=None, holes=None):
+        super().__init__(scaling, encoder, input_shape, n_latent, corruption, holes)
+        self.decoder, self.likelihood = decoder, likelihood
+
+    def _unscaled(self, z):
+        return z / self.code_scale.to(z.dtype)
 
     def _params(self, z, decoder=None):  # (..., k) -> (..., d, P), what the likelihood takes
         out = (decoder or self.decoder)(z.flatten(0, -2)).flatten(1).to(z.dtype)

@@ -90,11 +90,11 @@ class Warp:
             return self._warped(u)
 
     def _warped(self, u):
-        grid = F.affine_grid(self._maps(u), u.shape, align_corners=False)
+        maps, features = self._maps(u), _positions(u)
         if self.bend:
             knots = 2 * self.bend * torch.randn_like(u[:, :1, :1, :1].expand(-1, 2, 3, 3))
-            bends = F.interpolate(knots, u.shape[2:], mode="bicubic", align_corners=True)
-            grid = grid + bends.permute(0, 2, 3, 1)
+            maps, features = torch.cat([maps, knots.flatten(2)], 2), torch.cat([features, _surfaces(u)])
+        grid = (maps @ features).unflatten(2, u.shape[2:]).permute(0, 2, 3, 1)
         darkest = u.amin((2, 3), keepdim=True)
         return F.grid_sample(u - darkest, grid, align_corners=False) + darkest
 
@@ -107,6 +107,16 @@ class Warp:
         first = torch.stack([cos * scale, (cos * shear - sin) * scale * (h / w), x], 1)
         second = torch.stack([sin * scale * (w / h), (sin * shear + cos) * scale, y], 1)
         return torch.stack([first, second], 1)
+
+
+def _positions(u):  # (n, c, h, w) -> (3, h * w): x and y of each pixel, in [-1, 1], and 1
+    y, x = (u.new_tensor([(2 * i + 1) / side - 1 for i in range(side)]) for side in u.shape[2:])
+    return torch.stack([*torch.meshgrid(x, y, indexing="xy"), torch.ones_like(u[0, 0])]).flatten(1)
+
+
+def _surfaces(u):  # (n, c, h, w) -> (9, h * w): what each of 3 x 3 knots adds to each pixel, bicubic
+    knots = torch.eye(9, dtype=u.dtype, device=u.device).view(9, 1, 3, 3)
+    return F.interpolate(knots, u.shape[2:], mode="bicubic", align_corners=True).flatten(1)
 
 
 def affine(strength=1.0, bend=0.0):

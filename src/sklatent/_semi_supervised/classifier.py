@@ -2,34 +2,23 @@
 
 from numbers import Integral, Real
 
-import numpy as np
-from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
-from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
-from .._autoencoders.base import CoderTransformer
-from .._bridge.base import DTYPES, TorchEstimator, fresh_seed
-from .._bridge.batches import Rows
-from .._bridge.callbacks import Freeze, WeightAverage
+from .._bridge.base import DTYPES, TorchEstimator
 from .._bridge.checkpoints import cleared_at_the_end
 from .._bridge.docs import fill_doc
-from .._bridge.holes import filled
 from .._bridge.rows import detached
 from .._bridge.state import all_or_nothing
-from .._bridge.weights import check_weights, copies, merged, present
-from .._nn.classifier import Classifier
-from .._nn.corruption import CORRUPTIONS, make_corruption
-from .graph import check_index
-from .label_spreading import GraphLabelSpreading, compare_with_pca, tell_if_behind
-from .labels import UNLABELLED, MostLikelyClass, check_missing, encode_labels
-from .recipes import recipe
-from .targets import class_weights, one_hot, pooled_with_linear, pseudo_labels, weighted
+from .._bridge.weights import check_weights, merged, present
+from .._nn.corruption import CORRUPTIONS
+from .fine_tuning import FineTuning, encode
+from .label_spreading import GraphLabelSpreading
+from .labels import MostLikelyClass, check_missing, encode_labels
 
 
 @fill_doc
-class EncoderClassifier(MostLikelyClass, TorchEstimator):
+class EncoderClassifier(MostLikelyClass, FineTuning):
     r"""Fine-tune an encoder to classify, from few labels and many rows without any.
 
     The encoder is trained on all rows, without labels. Then a net, the encoder and a linear head, learns the labelled
@@ -48,7 +37,7 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
 
     Parameters
     ----------
-    encoder : AutoencoderTransformer, VAETransformer, FrozenEstimator or None, default=None
+    encoder : TwoViewTransformer, AutoencoderTransformer, VAETransformer, FrozenEstimator or None, default=None
         A clone of it is fitted to all rows; in a ``FrozenEstimator`` it is fitted already, and stays as it is. None
         is an autoencoder of 64 codes: convolutional, and shown warped images with patches masked, or series warped in
         time, if ``image_shape`` is given; else dense, and shown rows in which features are swapped.
@@ -86,12 +75,15 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
     batch_size : int, default={batch_size}
         Rows in a step of training; all rows if there are fewer.
     {early_stopping}
+    warm_start : bool, default=False
+        Let ``fit`` go on with the encoder and the net of the fit before, on the same rows with more labels, or other
+        ones. Where there are unlabelled rows the net learns once more what the graph says.
     {run}
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-    encoder_ : AutoencoderTransformer or VAETransformer
+    encoder_ : TwoViewTransformer, AutoencoderTransformer or VAETransformer
         As it was before it was fine-tuned.
     graph_ : GraphLabelSpreading
         Fitted to the codes of the last round, of up to 2,000 rows without copies; only if there were unlabelled rows,
@@ -167,13 +159,14 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
         "encoder_learning_rate": [Interval(Real, 0, None, closed="left"), None],
         "ema_decay": [Interval(Real, 0, 1, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
+        "warm_start": ["boolean"],
     }
 
     def __init__(
         self, encoder=None, *, image_shape=None, graph=None, n_rounds=None, augmentation="auto", mixup=1.0, vat=None,
         class_weight=None, freeze=0, encoder_learning_rate=None, learning_rate=3e-3, weight_decay=5e-4, ema_decay=0.99,
         max_iter=None, batch_size=320, early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4,
-        random_state=None, verbose=0, callbacks=None, checkpoint=None, device="auto",
+        warm_start=False, random_state=None, verbose=0, callbacks=None, checkpoint=None, device="auto",
         precision="float32", compile=False,
     ):  # fmt: skip
         self._store(locals())
@@ -202,36 +195,24 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
         ImportError
             If rows are unlabelled and more than 100,000 differ, but pynndescent is not installed.
         TypeError
-            If ``encoder`` is none of this library's with an encoder and a decoder.
+            If ``encoder`` is none of this library's.
         ValueError
             If no row has a label, if labels are real numbers, if weights are not valid, or if the loss stops being
             finite.
         """
-        with all_or_nothing(self), cleared_at_the_end():
+        anew = not (self.warm_start and hasattr(self, "net_"))
+        with all_or_nothing(self, anew=anew), cleared_at_the_end():
             self._validate_params()
             check_missing(y)
-            encoder = self._checked_encoder(X)
-            X, y = validate_data(self, detached(X), y, dtype=DTYPES, order=None, ensure_all_finite="allow-nan")
+            encoder = self._checked_encoder(X) if anew else self.encoder_
+            X, y = validate_data(
+                self, detached(X), y, dtype=DTYPES, order=None, ensure_all_finite="allow-nan", reset=anew
+            )
             weights, X, y = present(check_weights(sample_weight, len(X)), X, y)
+            self._check_the_same_rows(X, weights, anew)
             self.classes_, codes = encode_labels(y)
             rows, weights, place = merged(X, weights, codes, self.early_stopping)
-            X, codes = X[rows], codes[rows]
-            if (codes == UNLABELLED).any():
-                check_index(X)  # before anything is trained
-            seed = fresh_seed(self.random_state)
-            known, apart = self._labels_apart(codes, weights, seed)
-            self.encoder_ = self._fitted_encoder(encoder, X, weights, seed)
-            X = filled(self._filler, X)
-            self.image_shape_ = self.encoder_.image_shape_
-            steps = self._plan(known, apart, weights)
-            spec = {"augmentation": self.augmentation_, "mixup": self.mixup, "vat": self.vat_, "seed": seed}
-            self._start_net(spec, seed, {})
-            if (codes == UNLABELLED).any():
-                self.agreement_ = compare_with_pca(X, self._codes(X), known, seed)
-                tell_if_behind(self.agreement_, known)
-            pressed = self._learn(steps, X, codes, weights, known, apart, seed)
-            if (codes == UNLABELLED).any():
-                self._spread(X, codes, place)
+            pressed = self._fit_in_stages(encoder, X[rows], codes[rows], weights, place, anew)
             if pressed:
                 raise pressed
         return self
@@ -248,7 +229,7 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
         probabilities : ndarray of shape (n_samples, n_classes), float64
         """
         if hasattr(self, "graph_"):
-            return self.graph_.predict_proba(self._apply(_encode, X))
+            return self.graph_.predict_proba(self._apply(encode, X))
         return self._apply(lambda module, x: module.log_proba(x).double().softmax(1), X)
 
     def transform(self, X):
@@ -262,130 +243,4 @@ class EncoderClassifier(MostLikelyClass, TorchEstimator):
         -------
         Z : ndarray of shape (n_samples, n_components), float32
         """
-        return self._apply(_encode, X)
-
-    # -- the steps of fit ------------------------------------------------------------------------------------
-
-    def _checked_encoder(self, X):
-        """The encoder as given, None for that of the recipe."""
-        encoder = self.encoder.estimator if isinstance(self.encoder, FrozenEstimator) else self.encoder
-        if encoder is None:
-            return None
-        if not isinstance(encoder, CoderTransformer):
-            raise TypeError(
-                "encoder must be an AutoencoderTransformer or a VAETransformer, or a FrozenEstimator around one, but "
-                f"is {encoder!r}. Other transformers go into make_pipeline(transformer, GraphLabelSpreading())."
-            )
-        shapes = [shape and tuple((1, *shape)[-3:]) for shape in (self.image_shape, encoder.image_shape)]
-        if self.image_shape is not None and shapes[0] != shapes[1]:
-            raise ValueError(
-                f"image_shape={self.image_shape} is for encoder=None, but the encoder given has image_shape="
-                f"{encoder.image_shape}. Pass it to the encoder."
-            )
-        if encoder is not self.encoder:
-            encoder.transform(_safe_indexing(X, [0]))  # as given: it may know the columns by name
-        return encoder
-
-    def _fitted_encoder(self, encoder, X, weights, seed):
-        """The encoder, fitted here on X unless it is frozen."""
-        if isinstance(self.encoder, FrozenEstimator):
-            return encoder
-        if encoder is None:
-            run = {"device": self.device, "precision": self.precision, "verbose": self.verbose}
-            encoder = recipe(self.image_shape).make_encoder(X, image_shape=self.image_shape, **run)
-        encoder = clone(encoder)
-        if encoder.random_state is None:
-            encoder.set_params(random_state=seed)
-        if encoder.checkpoint is None:
-            encoder.set_params(checkpoint=self.checkpoint)
-        return encoder.fit(X, sample_weight=weights)
-
-    def _plan(self, known, apart, weights):
-        """What the net is to learn, step by step; what the parameters leave open is the recipe's."""
-        defaults = recipe(self.image_shape_)
-        auto = isinstance(self.augmentation, str) and self.augmentation == "auto"
-        self.augmentation_ = defaults.augmentation if auto else self.augmentation
-        self.vat_ = defaults.vat if self.vat is None else self.vat
-        self.n_rounds_ = defaults.n_rounds if self.n_rounds is None else self.n_rounds
-        counts = copies(weights)
-        steps = defaults.steps(known, apart, self.batch_size, self.n_rounds_, 1 if counts is None else counts)
-        rate = self.encoder_learning_rate
-        steps = [
-            step._replace(max_iter=self.max_iter or step.max_iter, rate=step.rate if rate is None else rate)
-            for step in steps
-        ]
-        self.steps_ = [
-            {"learns": step.learns, "max_iter": step.max_iter, "encoder_learning_rate": step.rate} for step in steps
-        ]
-        return steps
-
-    def _build(self, spec):
-        augment = make_corruption(spec["augmentation"], self.image_shape_, "augmentation")
-        coder = self.encoder_.encoder_module(augment)
-        coder.code_scale.fill_(1.0)  # the head learns its own
-        return Classifier(coder, self._n_features_out, len(self.classes_), mixup=spec["mixup"], vat=spec["vat"])
-
-    def _learn(self, steps, X, codes, weights, known, apart, seed):
-        """Labels, or what the graph over the codes as they are now says of all rows; the key that ended it, or None."""
-        of_classes = class_weights(self.class_weight, self.classes_, codes, weights)
-        for i, step in enumerate(steps):
-            targets = one_hot(codes, of_classes)
-            if step.learns == "graph":
-                Z = self._codes(X)
-                graph = self._new_graph().fit(Z, known)
-                q = pooled_with_linear(graph, Z, known, weights) if step.pooled else graph.label_distributions_
-                targets = pseudo_labels(q, codes, of_classes)
-            targets = weighted(targets, weights, step.index)
-            callbacks = [Freeze("coder", self.freeze)] if self.freeze else []
-            callbacks += [WeightAverage(self.ema_decay)] if self.ema_decay else []
-            phase = self._phase(
-                Rows(X, step.index, targets), n_epochs=step.max_iter, learning_rates=(step.rate, self.learning_rate),
-                held_out=Rows(X, apart, targets) if len(apart) else None, callbacks=callbacks,
-            )  # fmt: skip
-            pressed = self._train(phase, seed + i + (steps[0].learns == "graph"), keep=True)
-            if pressed:
-                return pressed
-        return None
-
-    def _spread(self, X, codes, place):
-        """The graph that predicts, from all labels; those kept apart have done their work."""
-        self.graph_ = self._new_graph().fit(self._codes(X), codes)
-        found = self.graph_.label_distributions_
-        best = np.where(codes == UNLABELLED, found.argmax(axis=1), codes)
-        self.label_distributions_, self.transduction_ = found[place], self.classes_[best[place]]
-
-    def _new_graph(self):
-        return GraphLabelSpreading() if self.graph is None else clone(self.graph)
-
-    def _labels_apart(self, codes, weights, seed):
-        """The labels without those of the rows kept apart for early stopping; these rows, as often as they count."""
-        known = codes.copy()
-        labelled = np.flatnonzero(codes != UNLABELLED)
-        apart = labelled[self._validation_rows(len(labelled), seed)]
-        known[apart] = UNLABELLED
-        missing = np.setdiff1d(codes[apart], known)
-        if len(missing):
-            raise ValueError(
-                f"early_stopping=True keeps all rows of the class {self.classes_.tolist()[missing[0]]!r} apart. Label "
-                "more rows or pass early_stopping=False."
-            )
-        counts = copies(weights)
-        return known, apart if counts is None else np.repeat(apart, counts[apart])
-
-    # -- what is shared with the encoders --------------------------------------------------------------------
-
-    @property
-    def _filler(self):
-        return self.encoder_.net_
-
-    @property
-    def _n_features_out(self):
-        return self.encoder_._n_features_out
-
-    def _codes(self, X):
-        """``transform`` of rows already checked, as an array whatever ``set_output`` asks for."""
-        return self._apply_checked(_encode, X)
-
-
-def _encode(module, x):
-    return module.encode(x).float()
+        return self._apply(encode, X)

@@ -4,24 +4,32 @@
 first choice, looked at on Trace alone.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from .._autoencoders.autoencoder import AutoencoderTransformer
+from .._autoencoders.two_views import TwoViewTransformer
 from .._bridge.training import epochs
 from .labels import UNLABELLED
 from .targets import repeated, with_labels_repeated
 
 MOST_EPOCHS = 180  # of any training
+MOST_TAUGHT = 20_000  # unlabelled rows that one training learns what the graph says of
 
 
 class Schedule(NamedTuple):
-    """Of one training of the net: about so many steps, at this rate of the encoder."""
+    """Of one training of the net: how many steps for each root of the rows that it learns, within bounds; the rate."""
 
-    n_steps: int
-    rate: float
+    per_root: float
+    least: int
+    most: int
+    rate: float  # of the encoder
+
+    def n_steps(self, n):
+        return int(np.clip(self.per_root * math.sqrt(n), self.least, self.most))
 
 
 class Step(NamedTuple):
@@ -38,7 +46,8 @@ class Step(NamedTuple):
 class Recipe:
     """What ``EncoderClassifier`` does where a parameter is None or "auto"."""
 
-    encoder: dict  # parameters of the AutoencoderTransformer that encoder=None is
+    encoder: type  # what encoder=None is, and its parameters
+    options: dict
     pretraining_steps: int  # of it; at least three epochs
     on_labels: Schedule
     on_graph: Schedule
@@ -48,55 +57,59 @@ class Recipe:
     labels_first: bool  # learn the labelled rows before the first graph is made
     pooled: bool  # average what the graph says with logistic regression
 
-    def steps(self, known, apart, batch_size, n_rounds, counts=1):
-        """What the net is to learn of rows of which some are labelled, in turn; each row counts so often."""
+    def steps(self, known, apart, batch_size, n_rounds, counts, seed, again=False):
+        """What the net is to learn of rows of which some are labelled, in turn; each row counts so often.
+
+        ``again``: it has learned them before, with fewer labels.
+        """
         every = np.repeat(np.arange(len(known)), counts)
         labelled = every[known[every] != UNLABELLED]
         unlabelled = every[(known[every] == UNLABELLED) & ~np.isin(every, apart)]
         if not len(unlabelled):
-            return [self._step("labels", labelled, self.on_labels, batch_size)]
-        on_graph = with_labels_repeated(labelled, unlabelled)
-        steps = n_rounds * [self._step("graph", on_graph, self.on_graph, batch_size)]
-        if self.labels_first:
-            steps.insert(0, self._step("labels", repeated(labelled, batch_size), self.on_labels, batch_size))
+            return [self._step("labels", labelled, len(labelled), batch_size)]
+        random = np.random.RandomState(seed)
+        steps = []
+        for _ in range(min(n_rounds, 1) if again else n_rounds):
+            some = np.sort(random.permutation(unlabelled)[:MOST_TAUGHT])
+            steps.append(self._step("graph", with_labels_repeated(labelled, some), len(some), batch_size))
+        if self.labels_first and not again:
+            steps.insert(0, self._step("labels", repeated(labelled, batch_size), len(labelled), batch_size))
         return steps
 
-    def _step(self, learns, index, schedule, batch_size):
-        n_epochs = epochs(schedule.n_steps, len(index), batch_size, most=MOST_EPOCHS)
+    def _step(self, learns, index, n, batch_size):
+        schedule = self.on_graph if learns == "graph" else self.on_labels
+        n_epochs = epochs(schedule.n_steps(n), len(index), batch_size, most=MOST_EPOCHS)
         return Step(learns, index, n_epochs, schedule.rate, self.pooled)
 
     def make_encoder(self, X, **options):
-        """The autoencoder, not fitted. Where the recipe names no loss, the range of X decides."""
-        bounded = X.dtype == np.uint8 or (np.nanmin(X) >= 0 and np.nanmax(X) <= 1)
-        loss = "binary_cross_entropy" if bounded else "squared_error"
-        n_epochs = epochs(self.pretraining_steps, len(X), 64, least=3, most=MOST_EPOCHS)
-        return AutoencoderTransformer(
-            64, **{"loss": loss, "batch_size": 64, "max_iter": n_epochs, **self.encoder, **options}
-        )
+        """Not fitted. Of an autoencoder for which the recipe names no loss, the range of X decides."""
+        options = {**self.options, **options}
+        if self.encoder is AutoencoderTransformer and "loss" not in options:
+            bounded = X.dtype == np.uint8 or (np.nanmin(X) >= 0 and np.nanmax(X) <= 1)
+            options["loss"] = "binary_cross_entropy" if bounded else "squared_error"
+        n_epochs = epochs(self.pretraining_steps, len(X), options["batch_size"], least=3, most=MOST_EPOCHS)
+        return self.encoder(64, **{"max_iter": n_epochs, **options})
 
 
 IMAGES = Recipe(
-    encoder={
-        "hidden_layer_sizes": (16, 32, 64),
-        "loss": "binary_cross_entropy",
-        "corruption": {"elastic": 1.0, "mask": 0.3},
-        "learning_rate": 3e-3,
-    },
-    pretraining_steps=4500,
-    on_labels=Schedule(3600, 3e-3),
-    on_graph=Schedule(800, 1e-3),
+    encoder=TwoViewTransformer,
+    options={"hidden_layer_sizes": (16, 32, 64), "batch_size": 128},
+    pretraining_steps=600,
+    on_labels=Schedule(60, 400, 2000, 3e-3),
+    on_graph=Schedule(0, 300, 300, 1e-3),
     augmentation="elastic",
     vat=0.0,
-    n_rounds=1,
+    n_rounds=2,
     labels_first=True,
     pooled=False,
 )
 
 TABLES = Recipe(
-    encoder={"hidden_layer_sizes": (512, 256), "corruption": "swap", "learning_rate": 1e-3},
+    encoder=AutoencoderTransformer,
+    options={"hidden_layer_sizes": (512, 256), "corruption": "swap", "learning_rate": 1e-3, "batch_size": 64},
     pretraining_steps=9000,
-    on_labels=Schedule(800, 3e-4),
-    on_graph=Schedule(800, 3e-4),
+    on_labels=Schedule(0, 800, 800, 3e-4),
+    on_graph=Schedule(0, 800, 800, 3e-4),
     augmentation={"mask": 0.3},
     vat=0.1,
     n_rounds=2,
@@ -106,10 +119,11 @@ TABLES = Recipe(
 
 
 SERIES = Recipe(
-    encoder={"loss": "squared_error", "corruption": "elastic"},
+    encoder=AutoencoderTransformer,
+    options={"loss": "squared_error", "corruption": "elastic", "batch_size": 64},
     pretraining_steps=200,
-    on_labels=Schedule(800, 1e-3),
-    on_graph=Schedule(800, 1e-3),
+    on_labels=Schedule(0, 800, 800, 1e-3),
+    on_graph=Schedule(0, 800, 800, 1e-3),
     augmentation="elastic",
     vat=0.0,
     n_rounds=1,
