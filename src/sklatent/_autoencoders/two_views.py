@@ -1,6 +1,7 @@
 """The encoder that learns from two views."""
 
 import numpy as np
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import StrOptions
 
@@ -8,7 +9,6 @@ from .._bridge.docs import fill_doc
 from .._bridge.holes import described, filled, learn_holes
 from .._bridge.rows import learn_affine, n_scales, whole_pixels
 from .._bridge.state import warn
-from .._bridge.weights import moments
 from .._nn.corruption import CORRUPTIONS
 from .._nn.gaussians import Gaussians
 from .._nn.scaling import Affine
@@ -58,8 +58,9 @@ class TwoViewTransformer(EncoderTransformer):
         How many directions the codes of the rows of ``fit`` vary in: the exponential of the entropy of the shares of
         their singular values, about the mean; from 1 to ``n_components``.
     output_std_ : float
-        How far the outputs of the head are spread, each scaled to length 1: their standard deviation times
-        :math:`\sqrt d`. 1 is evenly, and 0 is all rows at one point.
+        How far the outputs of the head are spread over the rows of ``fit``: the mean of :math:`\min(1, s_j)`, for
+        NT-Xent of outputs scaled to the length :math:`\sqrt d`. 1 is as far as the loss asks for, 0 is all rows at
+        one point.
     {attributes}
 
     See Also
@@ -94,7 +95,7 @@ class TwoViewTransformer(EncoderTransformer):
     O. Roy, M. Vetterli, "The effective rank: a measure of effective dimensionality", 2007; of codes: Q. Garrido,
     R. Balestriero, L. Najman, Y. LeCun, "RankMe", 2023.
 
-    X. Chen, K. He, "Exploring simple Siamese representation learning", 2021 (``output_std_``).
+    X. Chen, K. He, "Exploring simple Siamese representation learning", 2021 (what collapse looks like).
 
     Examples
     --------
@@ -147,18 +148,16 @@ class TwoViewTransformer(EncoderTransformer):
     def _after_training(self, X, weights):
         step = max(1, len(X) // ROWS_TO_LOOK_AT)
         some, weights = filled(self.net_, X[::step]), None if weights is None else weights[::step]
-        codes, outputs = (
-            self._apply_checked(function, some).astype(np.float64)
-            for function in (lambda module, x: module.encode(x), lambda module, x: module.directions(x))
-        )
-        self.effective_rank_ = effective_rank(codes, weights)
-        self.output_std_ = float(np.sqrt(moments(outputs, weights)[1].sum()))
+        codes = self._apply_checked(lambda module, x: module.encode(x).float(), some)
+        self.effective_rank_ = effective_rank(codes.astype(np.float64), weights)
+        with torch.no_grad():
+            self.output_std_ = self._module.spread(torch.from_numpy(codes).to(self.net_.device)).item()
         dull = self.effective_rank_ <= self._n_features_out // 10
         if len(some) > 1 and (dull or self.output_std_ < COLLAPSED):
             warn(
-                f"Collapse: the codes vary in {self.effective_rank_:.2g} of {self._n_features_out} directions, and the "
-                f"outputs that the loss compares have a spread of {self.output_std_:.2g} (1 is evenly, 0 is none), so "
-                "the codes say next to nothing about the row. Try another loss, a lower learning_rate, a larger "
+                f"Collapse: the codes vary in {self.effective_rank_:.2g} of {self._n_features_out} directions, and "
+                f"the outputs that the loss compares have a standard deviation of {self.output_std_:.2g} where 1 is "
+                "asked for, so the codes say little about the row. Try another loss, a lower learning_rate, a larger "
                 "batch_size, or a weaker corruption.",
                 ConvergenceWarning,
             )
