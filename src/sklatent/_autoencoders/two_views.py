@@ -17,6 +17,7 @@ from .base import EncoderTransformer
 
 ROWS_TO_LOOK_AT = 10_000  # for signs of collapse
 COLLAPSED = 0.1  # of ``output_std_``
+CORRUPTION, CORRUPTION_OF_TABLES = {"elastic": 0.7}, {"swap": 0.4}  # of "auto"; a full warp takes twice the steps
 
 
 @fill_doc
@@ -48,7 +49,7 @@ class TwoViewTransformer(EncoderTransformer):
     {encoder}
     corruption : "auto", name, list, dict or callable, default="auto"
         What makes the views, in the terms of ``AutoencoderTransformer``: what may change while the row stays what it
-        is. ``"auto"`` is ``"elastic"`` for images and series, and ``{"swap": 0.4}`` for tables.
+        is. ``"auto"`` is ``{"elastic": 0.7}`` for images and series, ``{"swap": 0.4}`` for tables.
     loss : {"vicreg", "nt_xent"}, default="vicreg"
     {training}
 
@@ -61,6 +62,8 @@ class TwoViewTransformer(EncoderTransformer):
         How far the outputs of the head are spread over the rows of ``fit``: the mean of :math:`\min(1, s_j)`, for
         NT-Xent of outputs scaled to the length :math:`\sqrt d`. 1 is as far as the loss asks for, 0 is all rows at
         one point.
+    corruption_ : name, list, dict or callable
+        What ``"auto"`` stood for.
     {attributes}
 
     See Also
@@ -125,11 +128,15 @@ class TwoViewTransformer(EncoderTransformer):
     ):  # fmt: skip
         self._store(locals())
 
+    @property
+    def corruption_(self):
+        return self._spec_["corruption"]
+
     def _spec(self):
-        spec = super()._spec()
+        spec = {**super()._spec(), "loss": self.loss}
         if isinstance(self.corruption, str) and self.corruption == "auto":
-            spec["corruption"] = {"swap": 0.4} if self.image_shape_ is None else "elastic"
-        return {**spec, "started": False, "pooled": False, "loss": self.loss}
+            spec["corruption"] = CORRUPTION_OF_TABLES if self.image_shape_ is None else CORRUPTION
+        return spec
 
     def _build(self, spec):
         encoder, _, shape, corruption = self._build_coder(spec)
