@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import entropy
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.datasets import load_iris, make_moons
+from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -34,12 +34,10 @@ from sklatent import (
     VAETransformer,
 )
 from sklatent._nn.classifier import Classifier
-from sklatent._semi_supervised import fine_tuning, recipes, stages
+from sklatent._semi_supervised import recipes, stages
 from sklatent._semi_supervised.targets import (
-    _best_share,
     class_weights,
     one_hot,
-    pooled_with_linear,
     pseudo_labels,
     repeated,
     with_labels_repeated,
@@ -115,35 +113,6 @@ def test_targets_weigh_rows_by_how_sure_the_graph_is():
     found = pseudo_labels(distributions, codes, np.array([1.0, 1.0, 2.0]))
     expected = np.diag([1.0, 1.0, 2.0])[[0, 0, 2, 2]] * np.append((sure / sure.mean())[:3], 1)[:, None]
     assert_allclose(found, expected, rtol=1e-6)
-
-
-def test_pool_takes_the_side_that_finds_labels_held_out():
-    """Halves of a square are no clusters, but sides of a line; two moons are clusters on no line."""
-    random = np.random.RandomState(0)
-    square = random.uniform(-1, 1, (600, 2))
-    moons, crescent = make_moons(600, noise=0.05, random_state=0)
-    errors = {}
-    for name, X, y in [("square", square, (square[:, 0] > 0).astype(int)), ("moons", moons, crescent)]:
-        known = few(y, 20)
-        graph = GraphLabelSpreading().fit(X, known)
-        linear = LogisticRegression().fit(X[known >= 0], y[known >= 0])
-        pooled = pooled_with_linear(graph, X, known)
-        assert_allclose(pooled.sum(axis=1), 1)
-        each = (graph.label_distributions_, linear.predict_proba(X), pooled)
-        errors[name] = [np.mean(q.argmax(axis=1) != y) for q in each]
-    assert errors["square"][2] < errors["square"][0]
-    assert errors["moons"][2] < errors["moons"][1] / 5
-
-
-def test_share_of_a_pool_is_the_most_likely_of_a_grid():
-    random = np.random.RandomState(0)
-    codes = random.randint(3, size=40)
-    one, other = random.dirichlet(np.ones(3), (2, 40))
-    one[:5] = np.nan  # labels that cannot be held out
-    grid = np.linspace(0.001, 0.999, 9999)
-    p, q = one[range(5, 40), codes[5:]], other[range(5, 40), codes[5:]]
-    chances = [np.log(w * p + (1 - w) * q).sum() + 3 * np.log(w * (1 - w)) for w in grid]
-    assert_allclose(_best_share(one, other, codes, np.ones(40)), grid[np.argmax(chances)], atol=1e-3)
 
 
 def test_labelled_rows_are_a_fifth_of_what_is_shown():
@@ -331,22 +300,6 @@ def test_agreement_warns_of_codes_that_are_worse_than_pca(digits, labels):
         classifier = quick(poor).fit(digits, y)
     assert classifier.agreement_["codes"] < 0.6 < 0.8 < classifier.agreement_["pca"]
     assert quick(poor).fit(digits, few(labels, 1)).agreement_ is None
-
-
-def test_each_round_pools_codes_of_its_own(rows, monkeypatch):
-    """The graph of a round is averaged with a regression on the codes that it is made of."""
-    X, y = rows
-    pairs = []
-    monkeypatch.setattr(
-        fine_tuning, "pooled_with_linear",
-        lambda graph, Z, *args: (pairs.append((graph, Z)), pooled_with_linear(graph, Z, *args))[1],
-    )  # fmt: skip
-    quick(tiny(), n_rounds=2, max_iter=5).fit(X, few(y, 3))
-    assert len(pairs) == 2
-    for graph, Z in pairs:
-        distances, _ = graph._index_.kneighbors(Z)
-        assert_allclose(distances[:, 0], 0, atol=1e-6)
-    assert not np.allclose(pairs[0][1], pairs[1][1])
 
 
 def test_the_graph_that_predicts_has_all_labels(rows):

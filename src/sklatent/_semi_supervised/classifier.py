@@ -8,6 +8,7 @@ from sklearn.utils.validation import validate_data
 from .._bridge.base import DTYPES, TorchEstimator
 from .._bridge.checkpoints import cleared_at_the_end
 from .._bridge.docs import fill_doc
+from .._bridge.holes import filled
 from .._bridge.rows import detached
 from .._bridge.state import all_or_nothing
 from .._bridge.weights import check_weights, merged, present
@@ -25,8 +26,10 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
     rows under augmentation. If other rows are unlabelled (``y == -1``), the labels are spread over a graph of the codes
     that it now gives; the net learns what the graph says of all rows; and the labels are spread anew over the codes of
     the better net, which is what predicts. Rows of a table, for which no augmentation stands in for more labels, go to
-    the graph at once; there, what the graph says is averaged with logistic regression on the codes, by shares that fit
-    labels held out. Each row i of a batch adds
+    the graph at once; and where classes of a table are no clusters, others know better: logistic regression on the
+    codes and on normal scores of the features, an SVC on these, extremely randomised trees and a random forest. Their
+    shares fit labels held out. If the graph and the regression on codes have more than half, it goes on as said; if
+    not, the weighted mean predicts, and no net learns unless ``n_rounds`` says so. Each row i of a batch adds
 
     .. math:: -w_i \, \log p(c_i \mid \tilde x_i)
 
@@ -85,6 +88,9 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
     classes_ : ndarray of shape (n_classes,)
     encoder_ : TwoViewTransformer, AutoencoderTransformer or VAETransformer
         As it was before it was fine-tuned.
+    shares_ : dict of str to float
+        On tables with unlabelled rows: of "plane", "kernel", "extra trees" and "forest" on the features, and of "codes"
+        and "graph".
     graph_ : GraphLabelSpreading
         Fitted to the codes of the last round, of up to 2,000 rows without copies; only if there were unlabelled rows,
         as the next three.
@@ -218,7 +224,7 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
         return self
 
     def predict_proba(self, X):
-        """Class probabilities: the vote of the neighbours in the graph, or without unlabelled rows the net's.
+        """Class probabilities: the graph's vote, or that of the opinions on a table; all rows labelled, the net's.
 
         Parameters
         ----------
@@ -228,6 +234,9 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
         -------
         probabilities : ndarray of shape (n_samples, n_classes), float64
         """
+        if hasattr(self, "opinions_"):
+            X = filled(self._filler, self._check_rows(X))
+            return self.opinions_.predict_proba(X, self._codes(X))
         if hasattr(self, "graph_"):
             return self.graph_.predict_proba(self._apply(encode, X))
         return self._apply(lambda module, x: module.log_proba(x).double().softmax(1), X)

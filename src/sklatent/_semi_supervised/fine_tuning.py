@@ -20,13 +20,15 @@ from .._bridge.weights import copies
 from .._nn.classifier import Classifier
 from .._nn.corruption import make_corruption
 from .graph import MAX_EXACT_ROWS, check_index, neighbor_index
-from .label_spreading import GraphLabelSpreading, compare_with_pca, tell_if_behind
+from .label_spreading import GraphLabelSpreading, compare_with_pca, some_rows, tell_if_behind
 from .labels import UNLABELLED
+from .pool import _Opinions
 from .recipes import recipe
 from .stages import Stages
-from .targets import class_weights, one_hot, pooled_with_linear, pseudo_labels, weighted
+from .targets import class_weights, one_hot, pseudo_labels, weighted
 
 SETTLED = 0.995  # of the rows: where a graph says the same of so many as the last, learning it again brings nothing
+ROWS_TO_ASK = 10_000  # others than the graph of
 ROWS_TO_TRY, NEIGHBORS = 1000, 10  # to expect from how long a stage will take
 
 
@@ -53,6 +55,7 @@ class FineTuning(TorchEstimator):
         if graph:
             self.agreement_ = compare_with_pca(X, self._codes(X), known, seed)
             tell_if_behind(self.agreement_, known)
+            steps = self._ask(steps, stages, X, known, weights, seed)
         pressed = self._learn(steps, stages, X, codes, weights, known, apart, seed, keep=anew)
         if graph:
             stages.begin()
@@ -60,7 +63,7 @@ class FineTuning(TorchEstimator):
         return pressed
 
     def _forget_graph(self):
-        for name in ("graph_", "label_distributions_", "transduction_", "agreement_"):
+        for name in ("graph_", "opinions_", "shares_", "label_distributions_", "transduction_", "agreement_"):
             vars(self).pop(name, None)
 
     def _expected(self, encoder, steps, X, known, seed, anew):
@@ -196,7 +199,7 @@ class FineTuning(TorchEstimator):
             targets = one_hot(codes, of_classes)
             if step.learns == "graph":
                 taught = np.unique(step.index)
-                q = self._said_by_graph(X[taught], known[taught], None if weights is None else weights[taught], step)
+                q = self._said_by_graph(X[taught], known[taught])
                 before, said = said, q.argmax(axis=1)
                 if before is not None and np.mean(before == said) >= SETTLED:
                     break
@@ -214,20 +217,45 @@ class FineTuning(TorchEstimator):
                 return pressed
         return None
 
-    def _said_by_graph(self, X, known, weights, step):
+    def _said_by_graph(self, X, known):
         """Distributions of some rows, (n, n_classes)."""
         Z = self._codes(X)
-        graph = self._new_graph().fit(Z, known)
-        return pooled_with_linear(graph, Z, known, weights) if step.pooled else graph.label_distributions_
+        return self._said(X, Z, self._new_graph().fit(Z, known))
 
     # -- the graph ---------------------------------------------------------------------------------------------
 
     def _spread(self, X, codes, place):
         """The graph that predicts, from all labels; those kept apart have done their work."""
-        self.graph_ = self._new_graph().fit(self._codes(X), codes)
-        found = self.graph_.label_distributions_
+        Z = self._codes(X)
+        self.graph_ = self._new_graph().fit(Z, codes)
+        found = self._said(X, Z, self.graph_)
         best = np.where(codes == UNLABELLED, found.argmax(axis=1), codes)
         self.label_distributions_, self.transduction_ = found[place], self.classes_[best[place]]
+
+    def _ask(self, steps, stages, X, known, weights, seed):
+        """Others than the graph, on tables: where labels held out speak for them, they predict, and no net learns."""
+        if not recipe(self.image_shape_).pooled:
+            return steps
+        rows = np.sort(some_rows(known, ROWS_TO_ASK, seed))
+        X, known, weights = X[rows], known[rows], None if weights is None else weights[rows]
+        Z = self.encoder_._apply_checked(encode, X)  # has seen no label, under warm_start neither
+        opinions = _Opinions(seed).fit(X, Z, self._new_graph().fit(Z, known), known, weights)
+        self.shares_ = opinions.shares_
+        if opinions.by_codes_:
+            return steps
+        self.opinions_ = opinions
+        if self.n_rounds is not None:
+            return steps
+        self.n_rounds_ = 0
+        stages.skip(len(steps))
+        return []
+
+    def _said(self, X, Z, graph):
+        """What the opinions say of rows that the graph was fitted to, or else the graph."""
+        if not hasattr(self, "opinions_"):
+            return graph.label_distributions_
+        learned = self._codes(self.opinions_.rows_)
+        return self.opinions_.recoded(Z, graph, learned).distributions(X, Z)
 
     def _new_graph(self):
         return GraphLabelSpreading() if self.graph is None else clone(self.graph)

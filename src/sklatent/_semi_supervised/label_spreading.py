@@ -304,16 +304,21 @@ def _check_finite(distances, X):
         raise ValueError("Distances overflow: X holds values beyond 1e150, or 1e18 in float32. Rescale X first.")
 
 
+def some_rows(codes, most, seed):
+    """Indices of the labelled rows, or of ``most`` of them, and then of others, as many as that makes in all."""
+    random = np.random.RandomState(seed)
+    labelled, rest = np.flatnonzero(codes != UNLABELLED), np.flatnonzero(codes == UNLABELLED)
+    if len(labelled) > most:
+        labelled = random.permutation(labelled)
+    return np.concatenate([labelled, random.permutation(rest)])[:most]
+
+
 def compare_with_pca(X, Z, codes, seed):
     """``held_out_accuracy_`` over codes Z and over a PCA of X: {"codes": , "pca": }; None if each class has one label.
 
     On ``ROWS_TO_COMPARE`` rows at most: the labelled ones, or that many of them, and then others.
     """
-    random = np.random.RandomState(seed)
-    labelled, rest = np.flatnonzero(codes != UNLABELLED), np.flatnonzero(codes == UNLABELLED)
-    if len(labelled) > ROWS_TO_COMPARE:
-        labelled = random.permutation(labelled)
-    rows = np.concatenate([labelled, random.permutation(rest)])[:ROWS_TO_COMPARE]
+    rows = some_rows(codes, ROWS_TO_COMPARE, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of undecided rows, and of PCA where X is constant
         pca = PCA(min(50, X.shape[1], len(rows)), random_state=seed).fit_transform(X[rows])

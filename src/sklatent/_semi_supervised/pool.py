@@ -20,10 +20,10 @@ EM_STEPS, EM_GAP = 1000, 1e-7
 
 
 class _Opinions(Estimator):
-    """Weighted mean of what a graph over codes and five classifiers of few rows say.
+    """Weighted mean of what a graph over codes says, and five classifiers that learn from the labelled rows alone.
 
     The graph is right where classes are clusters. Logistic regression on codes, and on normal scores of the features,
-    where they are sides of a plane; an SVC on normal scores where they are balls; trees on the values themselves, where
+    where they are sides of a plane; an SVC on normal scores where they are balls; two forests on the values, where
     they are boxes. Each is calibrated by a power, as the graph is; the shares are those under which labels held out
     are most likely (D. H. Wolpert, "Stacked generalization", 1992), with a prior for equal ones.
 
@@ -36,11 +36,11 @@ class _Opinions(Estimator):
     Attributes
     ----------
     shares_ : dict of str to float
-    distributions_ : ndarray of shape (n_samples, n_classes)
-        Of the rows of ``fit``.
     by_codes_ : bool
         Whether the graph and the regression on codes have more than half of the shares: classes are clusters, of which
         a net can make better ones.
+    rows_ : ndarray of shape (n_learned, n_features)
+        Labelled ones, ``MOST_LABELLED`` at most, that all but the graph learn from.
     graph_ : GraphLabelSpreading
     """
 
@@ -48,7 +48,7 @@ class _Opinions(Estimator):
         self.random_state = random_state
 
     def fit(self, X, Z, graph, known, weights=None):
-        """Find the shares, by codes that have seen no label, and what all rows are.
+        """Find the shares, by codes that have seen no label.
 
         Parameters
         ----------
@@ -63,41 +63,38 @@ class _Opinions(Estimator):
         """
         labelled = np.flatnonzero(known != UNLABELLED)
         some = _some(known[labelled], self.random_state)
-        self._rows_, self._codes_ = labelled[some], known[labelled[some]]
-        self._weights_ = np.ones(len(some)) if weights is None else weights[self._rows_]
+        rows = labelled[some]
+        self._codes_, self._weights_ = known[rows], np.ones(len(some)) if weights is None else weights[rows]
         self._weights_ = self._weights_ / self._weights_.mean()
         self._quantiles_ = np.quantile(X, np.linspace(0, 1, N_QUANTILES), axis=0)
-        self._X_ = np.asarray(X[self._rows_], dtype=np.float64)
-        self._take_codes(Z, graph)
+        self.rows_ = X[rows]
+        self._take_codes(Z, graph, Z[rows])
         held_out = self._hold_out()
-        if graph.held_out_distributions_ is not None:
-            held_out["graph"] = graph.held_out_distributions_[some]
+        by_graph = graph.held_out_distributions_
+        held_out["graph"] = np.full_like(held_out["codes"], np.nan) if by_graph is None else by_graph[some]
         self._weigh(held_out)
         self._grow()
-        self._of_values = self._mixed({name: self._says(name, X, None) for name in VALUES})
-        return self._speak(Z)
+        return self
 
-    def recoded(self, Z, graph):
-        """Other codes of the rows, and their graph. The shares stay: these codes may have seen the labels."""
-        self._take_codes(Z, graph)
+    def recoded(self, Z, graph, Z_learned):
+        """Take other codes Z and their graph; ``Z_learned`` are those of ``rows_``. The shares stay: the net that makes
+        them may have seen the labels."""
+        self._take_codes(Z, graph, Z_learned)
         self._grow()
-        return self._speak(Z)
+        return self
 
     def predict_proba(self, X, Z):
         """Distributions of new rows X, whose codes are Z."""
-        names = [name for name in self.shares_ if name != "graph"]
-        said = {name: self._says(name, X, Z) for name in names}
-        return self._mixed({**said, "graph": self.graph_.predict_proba(Z)})
+        return self._mixed(X, Z, self.graph_.predict_proba(Z))
 
-    def _take_codes(self, Z, graph):
+    def distributions(self, X, Z):
+        """Of the rows that the graph was fitted to."""
+        return self._mixed(X, Z, self.graph_.label_distributions_)
+
+    def _take_codes(self, Z, graph, Z_learned):
         self.graph_ = graph
         self._center_, self._scale_ = Z.mean(axis=0), np.maximum(Z.std(axis=0), 1e-12)
-        self._Z_ = Z[self._rows_]
-
-    def _speak(self, Z):
-        said = {"codes": self._says("codes", None, Z), "graph": self.graph_.label_distributions_}
-        self.distributions_ = self._of_values + self._mixed(said)
-        return self
+        self._Z_ = Z_learned
 
     def _view(self, name, X, Z):
         """What a member sees of rows."""
@@ -105,18 +102,17 @@ class _Opinions(Estimator):
             return (Z - self._center_) / self._scale_
         return normal_scores(X, self._quantiles_) if name in ("plane", "kernel") else X
 
-    def _says(self, name, X, Z):
-        return _distributions(self._members[name], self._view(name, X, Z))
-
-    def _mixed(self, said):
-        return sum(self.shares_[name] * sharpen(q, self._powers_[name]) for name, q in said.items())
+    def _mixed(self, X, Z, by_graph):
+        said = {name: _distributions(model, self._view(name, X, Z)) for name, model in self._members_.items()}
+        said["graph"] = by_graph
+        return sum(share * sharpen(said[name], self._powers_[name]) for name, share in self.shares_.items())
 
     def _hold_out(self):
         """Member -> distributions of the labelled rows by those of other folds; NaN where there are none."""
         codes, weights = self._codes_, self._weights_
         found = {}
         for name, model in members(self.random_state).items():
-            rows, found[name] = self._view(name, self._X_, self._Z_), np.full((len(codes), codes.max() + 1), np.nan)
+            rows, found[name] = self._view(name, self.rows_, self._Z_), np.full((len(codes), codes.max() + 1), np.nan)
             for shown, hidden in folds(codes):
                 fitted = clone(model).fit(rows[shown], codes[shown], weights[shown])
                 found[name][hidden] = _distributions(fitted, rows[hidden])
@@ -125,7 +121,7 @@ class _Opinions(Estimator):
     def _weigh(self, held_out):
         """Powers and shares, by labels held out; all alike where none can be."""
         codes, tested = self._codes_, ~np.isnan(held_out["codes"][:, 0])
-        names = [*VALUES, "codes", "graph"]
+        names = list(held_out)
         self.by_codes_ = False
         self._powers_, self.shares_ = dict.fromkeys(names, 1.0), dict.fromkeys(names, 1 / len(names))
         if tested.any():
@@ -141,13 +137,13 @@ class _Opinions(Estimator):
 
     def _grow(self):
         """The members follow from the labelled rows."""
-        self._members = {
-            name: model.fit(self._view(name, self._X_, self._Z_), self._codes_, self._weights_)
+        self._members_ = {
+            name: model.fit(self._view(name, self.rows_, self._Z_), self._codes_, self._weights_)
             for name, model in members(self.random_state).items()
         }
 
     def __getstate__(self):
-        return {name: value for name, value in super().__getstate__().items() if name not in ("_members", "_of_values")}
+        return {name: value for name, value in super().__getstate__().items() if name != "_members_"}
 
     def __setstate__(self, state):
         super().__setstate__(state)
@@ -155,15 +151,12 @@ class _Opinions(Estimator):
             self._grow()
 
 
-VALUES = ("plane", "kernel", "extra trees", "forest")  # members that see values, not codes
-
-
 def members(seed):
     """Name -> classifier, not fitted."""
     return {
         "plane": LogisticRegression(max_iter=1000),
         "kernel": SVC(),
-        "extra trees": ExtraTreesClassifier(random_state=seed),
+        "extra trees": ExtraTreesClassifier(max_features=None, random_state=seed),
         "forest": RandomForestClassifier(random_state=seed),
         "codes": LogisticRegression(max_iter=1000),
     }

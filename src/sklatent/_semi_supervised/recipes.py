@@ -39,7 +39,6 @@ class Step(NamedTuple):
     index: np.ndarray  # of the rows, some of them several times
     max_iter: int
     rate: float  # of the encoder
-    pooled: bool  # whether what the graph says is averaged with logistic regression
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Recipe:
     vat: float
     n_rounds: int
     labels_first: bool  # learn the labelled rows before the first graph is made
-    pooled: bool  # average what the graph says with logistic regression
+    pooled: bool  # ask others than the graph, and make codes anew only if labels held out speak for these
 
     def steps(self, known, apart, batch_size, n_rounds, counts, seed, again=False):
         """What the net is to learn of rows of which some are labelled, in turn; each row counts so often.
@@ -79,7 +78,7 @@ class Recipe:
     def _step(self, learns, index, n, batch_size):
         schedule = self.on_graph if learns == "graph" else self.on_labels
         n_epochs = epochs(schedule.n_steps(n), len(index), batch_size, most=MOST_EPOCHS)
-        return Step(learns, index, n_epochs, schedule.rate, self.pooled)
+        return Step(learns, index, n_epochs, schedule.rate)
 
     def make_encoder(self, X, **options):
         """Not fitted. Of an autoencoder for which the recipe names no loss, the range of X decides."""
@@ -107,9 +106,9 @@ IMAGES = Recipe(
 TABLES = Recipe(
     encoder=AutoencoderTransformer,
     options={"hidden_layer_sizes": (512, 256), "corruption": "swap", "learning_rate": 1e-3, "batch_size": 64},
-    pretraining_steps=9000,
+    pretraining_steps=600,
     on_labels=Schedule(0, 800, 800, 3e-4),
-    on_graph=Schedule(0, 800, 800, 3e-4),
+    on_graph=Schedule(0, 400, 400, 3e-4),
     augmentation={"mask": 0.3},
     vat=0.1,
     n_rounds=2,

@@ -29,6 +29,10 @@ class Stages:
         self.n_begun += 1
         print(f"{self.n_begun} of {len(self.expected)}: {rest[0][0]}; about {in_words(left)} to the end", flush=True)
 
+    def skip(self, n):
+        """The next n are not needed."""
+        del self.expected[self.n_begun : self.n_begun + n]
+
 
 def in_words(seconds):
     return f"{seconds:.0f} s" if seconds < 2 * MINUTE else f"{seconds / MINUTE:.0f} min"

@@ -5,21 +5,14 @@ the classes times the weight of the row.
 """
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.stats import entropy
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import compute_class_weight
 
 from .._bridge.weights import copies
-from .graph import folds
 from .labels import UNLABELLED
 
 STEPS_OF_LABELS = 20  # in an epoch of labelled rows alone
 LABELLED_SHARE = 0.2  # of the rows of a batch, as long as some have no label
-
-BALANCE = 3.0  # of a pool's two sides: its share has the prior Beta(1 + BALANCE, 1 + BALANCE)
-FLOOR = 1e-3  # of a probability, where its logarithm counts
 
 
 def class_weights(class_weight, classes, codes, weights=None):
@@ -62,38 +55,6 @@ def weighted(targets, weights, index):
     if weights is None or copies(weights) is not None:
         return targets
     return targets * (weights / weights[index].mean())[:, np.newaxis].astype(np.float32)
-
-
-def pooled_with_linear(graph, Z, known, weights=None):
-    """The graph's distributions of all rows, and those of logistic regression on their codes Z, in a weighted mean.
-
-    Each is right where the other is not: a graph where classes are clusters, a plane where they are sides. Their shares
-    are those under which labels held out are most likely (D. H. Wolpert, "Stacked generalization", 1992).
-    """
-    labelled = np.flatnonzero(known != UNLABELLED)
-    codes, scaler = known[labelled], StandardScaler().set_output(transform="default")
-    Z = scaler.fit(Z, sample_weight=weights).transform(Z)
-    weights = np.ones(len(codes)) if weights is None else weights[labelled] / weights[labelled].mean()
-    linear, found = LogisticRegression(max_iter=1000), np.full((len(codes), len(graph.classes_)), np.nan)
-
-    def fitted(rows):
-        return linear.fit(Z[labelled[rows]], codes[rows], weights[rows])
-
-    for shown, hidden in folds(codes):
-        found[hidden] = fitted(shown).predict_proba(Z[labelled[hidden]])
-    by_graph = graph.held_out_distributions_
-    share = 0.5 if by_graph is None else _best_share(by_graph, found, codes, weights)
-    return share * graph.label_distributions_ + (1 - share) * fitted(slice(None)).predict_proba(Z)
-
-
-def _best_share(one, other, codes, weights):
-    rows = np.flatnonzero(~np.isnan(one[:, 0]))
-    p, q = (np.maximum(each[rows, codes[rows]], FLOOR) for each in (one, other))
-
-    def cost(share):
-        return -(weights[rows] * np.log(share * p + (1 - share) * q)).sum() - BALANCE * np.log(share * (1 - share))
-
-    return float(minimize_scalar(cost, bounds=(0.001, 0.999), method="bounded").x)
 
 
 def with_labels_repeated(labelled, unlabelled):
