@@ -130,7 +130,9 @@ def error(codes, labels, per_class=3):
 @pytest.mark.parametrize("loss", ["vicreg", "nt_xent"])
 def test_few_labels_tell_more_of_codes_than_of_pixels(loss, digits, labels):
     X, y = digits[:1000], labels[:1000]
-    encoder = TwoViewTransformer(image_shape=(8, 8), hidden_layer_sizes=(16, 32), loss=loss, max_iter=25, random_state=0)
+    encoder = TwoViewTransformer(
+        image_shape=(8, 8), hidden_layer_sizes=(16, 32), loss=loss, max_iter=25, random_state=0
+    )
     baseline = min(error(X, y), error(PCA(16).fit_transform(X), y))
     assert error(encoder.fit_transform(X), y) < 0.75 * baseline
     assert encoder.effective_rank_ > 8
@@ -169,7 +171,7 @@ def test_effective_rank_of_known_spectra():
 
 
 @pytest.mark.parametrize(
-    ("image_shape", "expected"), [(None, {"swap": 0.4}), ((8, 8), {"elastic": 0.7}), ((1, 64), {"elastic": 0.7})]
+    ("image_shape", "expected"), [(None, {"swap": 0.2}), ((8, 8), {"elastic": 0.7}), ((1, 64), {"elastic": 0.7})]
 )
 def test_the_corruption_is_that_of_the_kind_of_rows(image_shape, expected, digits):
     encoder = small(TwoViewTransformer, image_shape=image_shape, max_iter=1).fit(digits[:60])

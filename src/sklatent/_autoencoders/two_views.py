@@ -17,7 +17,7 @@ from .base import EncoderTransformer
 
 ROWS_TO_LOOK_AT = 10_000  # for signs of collapse
 COLLAPSED = 0.1  # of ``output_std_``
-CORRUPTION, CORRUPTION_OF_TABLES = {"elastic": 0.7}, {"swap": 0.4}  # of "auto"; a full warp takes twice the steps
+CORRUPTION, CORRUPTION_OF_TABLES = {"elastic": 0.7}, {"swap": 0.2}  # of "auto"; a full warp takes twice the steps
 
 
 @fill_doc
@@ -49,7 +49,7 @@ class TwoViewTransformer(EncoderTransformer):
     {encoder}
     corruption : "auto", name, list, dict or callable, default="auto"
         What makes the views, in the terms of ``AutoencoderTransformer``: what may change while the row stays what it
-        is. ``"auto"`` is ``{"elastic": 0.7}`` for images and series, ``{"swap": 0.4}`` for tables.
+        is. ``"auto"`` is ``{"elastic": 0.7}`` for images and series, ``{"swap": 0.2}`` for tables.
     loss : {"vicreg", "nt_xent"}, default="vicreg"
     {training}
 
@@ -110,7 +110,7 @@ class TwoViewTransformer(EncoderTransformer):
     (1797, 8)
     """
 
-    _n_steps = 1000
+    _n_steps = 500
     _fewest_epochs = 2
     _left_behind = ("head", "holes")
     _parameter_constraints = {
@@ -121,7 +121,7 @@ class TwoViewTransformer(EncoderTransformer):
 
     def __init__(
         self, n_components=None, *, image_shape=None, architecture="auto", hidden_layer_sizes=None, activation="relu",
-        corruption="auto", loss="vicreg", learning_rate=3e-3, weight_decay=1e-4, max_iter=None, batch_size=256,
+        corruption="auto", loss="vicreg", learning_rate=3e-3, weight_decay=1e-4, max_iter=None, batch_size=128,
         early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4, warm_start=False,
         random_state=None, verbose=0, callbacks=None, checkpoint=None, device="auto",
         precision="float32", compile=False,
