@@ -54,6 +54,7 @@ class Recipe:
     vat: float
     n_rounds: int
     labels_first: bool  # learn the labelled rows before the first graph is made
+    asks_pca: bool  # let the net learn the mean of what graphs over its codes and over a PCA say
     pooled: bool  # ask others than the graph, and make codes anew only if labels held out speak for these
 
     def steps(self, known, apart, batch_size, n_rounds, counts, seed, again=False):
@@ -66,11 +67,9 @@ class Recipe:
         unlabelled = every[(known[every] == UNLABELLED) & ~np.isin(every, apart)]
         if not len(unlabelled):
             return [self._step("labels", labelled, len(labelled), batch_size)]
-        random = np.random.RandomState(seed)
-        steps = []
-        for _ in range(min(n_rounds, 1) if again else n_rounds):
-            some = np.sort(random.permutation(unlabelled)[:MOST_TAUGHT])
-            steps.append(self._step("graph", with_labels_repeated(labelled, some), len(some), batch_size))
+        some = np.sort(np.random.RandomState(seed).permutation(unlabelled)[:MOST_TAUGHT])
+        on_graph = self._step("graph", with_labels_repeated(labelled, some), len(some), batch_size)
+        steps = (min(n_rounds, 1) if again else n_rounds) * [on_graph]
         if self.labels_first and not again:
             steps.insert(0, self._step("labels", repeated(labelled, batch_size), len(labelled), batch_size))
         return steps
@@ -100,6 +99,7 @@ IMAGES = Recipe(
     vat=0.0,
     n_rounds=2,
     labels_first=True,
+    asks_pca=True,
     pooled=False,
 )
 
@@ -113,6 +113,7 @@ TABLES = Recipe(
     vat=0.1,
     n_rounds=2,
     labels_first=False,
+    asks_pca=False,
     pooled=True,
 )
 
@@ -127,6 +128,7 @@ SERIES = Recipe(
     vat=0.0,
     n_rounds=1,
     labels_first=True,
+    asks_pca=False,
     pooled=False,
 )
 
