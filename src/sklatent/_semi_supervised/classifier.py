@@ -50,7 +50,7 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
         What spreads the labels over the codes. None is ``GraphLabelSpreading()``.
     n_rounds : int or None, default=None
         How often the net learns from the graph, and the graph is made anew from its codes. None is 1 for images and
-        series and 2 for tables.
+        series, and for tables 2, or 0 where the opinions predict.
     augmentation : "auto", name, list, dict, callable or None, default="auto"
         What is done to the rows that the net sees in training, in the terms of ``corruption`` of the encoders.
         ``"auto"`` warps images and masks features of tables.
