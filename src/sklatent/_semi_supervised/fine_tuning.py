@@ -23,7 +23,6 @@ from .._nn.corruption import make_corruption
 from .graph import MAX_EXACT_ROWS, check_index, neighbor_index
 from .label_spreading import GraphLabelSpreading, compare_with_pca, some_rows, tell_if_behind
 from .labels import UNLABELLED
-from .pool import _Opinions
 from .recipes import recipe
 from .stages import Stages
 from .targets import class_weights, one_hot, pseudo_labels, weighted
@@ -242,14 +241,15 @@ class FineTuning(TorchEstimator):
 
     def _ask(self, steps, stages, X, known, weights, seed):
         """Others than the graph, on tables: where labels held out speak for them, they predict, and no net learns."""
-        if not recipe(self.image_shape_).pooled:
+        defaults = recipe(self.image_shape_)
+        if defaults.opinions is None:
             return steps
         rows = np.sort(some_rows(known, ROWS_TO_ASK, seed))
         X, known, weights = X[rows], known[rows], None if weights is None else weights[rows]
         Z = self.encoder_._apply_checked(encode, X)  # has seen no label, under warm_start neither
-        opinions = _Opinions(seed).fit(X, Z, self._new_graph().fit(Z, known), known, weights)
+        opinions = defaults.opinions(seed).fit(X, Z, self._new_graph().fit(Z, known), known, weights)
         self.shares_ = opinions.shares_
-        if opinions.by_codes_:
+        if opinions.by_codes_ and defaults.n_rounds:
             return steps
         self.opinions_ = opinions
         if self.n_rounds is not None:

@@ -5,16 +5,23 @@ first choice, looked at on Trace alone.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import SVC
 
 from .._autoencoders.autoencoder import AutoencoderTransformer
 from .._autoencoders.two_views import TwoViewTransformer
 from .._bridge.training import epochs
 from .labels import UNLABELLED
+from .pool import _Opinions
 from .targets import repeated, with_labels_repeated
+from .views import _NormalScores
 
 MOST_EPOCHS = 180  # of any training
 MOST_TAUGHT = 20_000  # unlabelled rows that one training learns what the graph says of
@@ -55,7 +62,7 @@ class Recipe:
     n_rounds: int
     labels_first: bool  # learn the labelled rows before the first graph is made
     asks_pca: bool  # let the net learn the mean of what graphs over its codes and over a PCA say
-    pooled: bool  # ask others than the graph, and make codes anew only if labels held out speak for these
+    opinions: Callable | None  # seed -> who is asked beside the graph over codes
 
     def steps(self, known, apart, batch_size, n_rounds, counts, seed, again=False):
         """What the net is to learn of rows of which some are labelled, in turn; each row counts so often.
@@ -89,6 +96,18 @@ class Recipe:
         return self.encoder(64, **{"max_iter": n_epochs, **options})
 
 
+def of_tables(seed):
+    """Planes, balls and boxes."""
+    members = {
+        "plane": ("scores", LogisticRegression(max_iter=1000)),
+        "kernel": ("scores", SVC()),
+        "extra trees": ("values", ExtraTreesClassifier(max_features=None, random_state=seed)),
+        "forest": ("values", RandomForestClassifier(random_state=seed)),
+        "codes": ("codes", LogisticRegression(max_iter=1000)),
+    }
+    return _Opinions({"values": FunctionTransformer(), "scores": _NormalScores()}, members, seed)
+
+
 IMAGES = Recipe(
     encoder=TwoViewTransformer,
     options={"hidden_layer_sizes": (16, 32, 64), "batch_size": 128},
@@ -100,7 +119,7 @@ IMAGES = Recipe(
     n_rounds=2,
     labels_first=True,
     asks_pca=True,
-    pooled=False,
+    opinions=None,
 )
 
 TABLES = Recipe(
@@ -114,7 +133,7 @@ TABLES = Recipe(
     n_rounds=2,
     labels_first=False,
     asks_pca=False,
-    pooled=True,
+    opinions=of_tables,
 )
 
 
@@ -129,7 +148,7 @@ SERIES = Recipe(
     n_rounds=1,
     labels_first=True,
     asks_pca=False,
-    pooled=False,
+    opinions=None,
 )
 
 
