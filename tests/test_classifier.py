@@ -282,7 +282,7 @@ def test_tables_go_to_the_graph_at_once(rows):
     none = quick(tiny(), n_rounds=0).fit(X, few(y, 3))
     assert none.n_iter_ == 0
     expected = GraphLabelSpreading().fit(none.encoder_.transform(X), few(y, 3)).label_distributions_
-    assert_allclose(none.label_distributions_, expected)
+    assert_allclose(none.graph_.label_distributions_, expected)
 
 
 def test_parameters_of_the_graph(digits, labels, encoder):
@@ -309,7 +309,7 @@ def test_the_graph_that_predicts_has_all_labels(rows):
     classifier = quick(tiny(), **options).fit(X, known)
     rest = known >= 0
     expected = GraphLabelSpreading().fit(classifier.transform(X), known)
-    assert_allclose(classifier.label_distributions_, expected.label_distributions_)
+    assert_allclose(classifier.graph_.label_distributions_, expected.label_distributions_)
     assert_array_equal(classifier.transduction_[rest], y[rest])
 
 
