@@ -131,7 +131,7 @@ def error(codes, labels, per_class=3):
 def test_few_labels_tell_more_of_codes_than_of_pixels(loss, digits, labels):
     X, y = digits[:1000], labels[:1000]
     encoder = TwoViewTransformer(
-        image_shape=(8, 8), hidden_layer_sizes=(16, 32), loss=loss, max_iter=25, random_state=0
+        image_shape=(8, 8), hidden_layer_sizes=(16, 32), loss=loss, max_iter=15, random_state=0
     )
     baseline = min(error(X, y), error(PCA(16).fit_transform(X), y))
     assert error(encoder.fit_transform(X), y) < 0.75 * baseline
@@ -141,17 +141,17 @@ def test_few_labels_tell_more_of_codes_than_of_pixels(loss, digits, labels):
 
 def test_without_what_keeps_rows_apart_they_collapse_and_fit_says_so(digits, monkeypatch):
     monkeypatch.setattr(two_views, "VARIANCE", 0.0)
-    encoder = TwoViewTransformer(8, image_shape=(8, 8), hidden_layer_sizes=(16,), max_iter=60, random_state=0)
+    encoder = TwoViewTransformer(8, image_shape=(8, 8), hidden_layer_sizes=(16,), max_iter=40, random_state=0)
     with pytest.warns(ConvergenceWarning, match=r"Collapse: the codes vary in .* of 8 directions"):
-        encoder.fit(digits[:500])
+        encoder.fit(digits[:300])
     assert encoder.output_std_ < 0.1
 
 
 def test_with_it_they_do_not(digits):
-    encoder = TwoViewTransformer(8, image_shape=(8, 8), hidden_layer_sizes=(16,), max_iter=60, random_state=0)
+    encoder = TwoViewTransformer(8, image_shape=(8, 8), hidden_layer_sizes=(16,), max_iter=40, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        encoder.fit(digits[:500])
+        encoder.fit(digits[:300])
     assert encoder.output_std_ > 0.5
 
 
@@ -187,7 +187,7 @@ def test_the_head_is_there_to_go_on_with_and_not_beside_the_encoder(digits):
         assert torch.equal(weight, again.net_.module_.head.state_dict()[name])
     module = encoder.encoder_module().eval()
     assert module.head is None
-    assert_allclose(module.encode(torch.from_numpy(digits[:9])).detach(), encoder.transform(digits[:9]), rtol=1e-4)
+    assert_allclose(module.encode(torch.tensor(digits[:9])).detach(), encoder.transform(digits[:9]), rtol=1e-4)
     before = encoder.transform(digits[:9])
     assert encoder.fit(digits[:100]).n_iter_ == 6
     assert (encoder.transform(digits[:9]) != before).any()
@@ -209,10 +209,10 @@ def test_early_stopping_takes_the_best_epoch_of_held_out_rows(digits):
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_the_classifier_goes_on_with_it(frozen, digits, labels):
-    encoder = TwoViewTransformer(image_shape=(8, 8), hidden_layer_sizes=(16, 32), max_iter=15, random_state=0)
+    encoder = TwoViewTransformer(image_shape=(8, 8), hidden_layer_sizes=(16, 32), max_iter=8, random_state=0)
     known = np.where(np.arange(600) < 40, labels[:600], -1)
     given = FrozenEstimator(encoder.fit(digits[:600])) if frozen else encoder
-    classifier = EncoderClassifier(given, max_iter=5, random_state=0).fit(digits[:600], known)
+    classifier = EncoderClassifier(given, max_iter=3, random_state=0).fit(digits[:600], known)
     assert np.mean(classifier.transduction_ == labels[:600]) > 0.85
     again = pickle.loads(pickle.dumps(classifier))
     assert_array_equal(said(again, digits[:50]), said(classifier, digits[:50]))

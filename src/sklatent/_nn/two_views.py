@@ -15,8 +15,9 @@ TINY = 1e-4  # added to a variance, whose root then has a slope everywhere
 class TwoViews(RowEncoder):
     r"""How little two views of a row agree, and how far the views of all rows are from being spread out.
 
-    Two corrupted copies of each row go through the encoder f and a projection head h of two dense layers. The loss
-    compares the outputs, and is one of a batch: each row is told its share, so that their mean is the loss.
+    Two corrupted copies of each row go through the encoder f and a projection head h of two dense layers, with batch
+    normalisation between. The loss compares the outputs, and is one of a batch: each row is told its share, so that
+    their mean is the loss.
 
     In training the views are drawn from torch's global generator; else they are the same in each call, and that
     generator does not move.
