@@ -14,6 +14,7 @@ from .labels import UNLABELLED
 MOST_LABELLED = 2000  # rows that the members but the graph learn from
 N_QUANTILES = 500  # of a feature
 FARTHEST = 3.0  # normal scores
+LARGEST = 1e38  # that trees, which are float32, can hold
 FLOOR = 1e-3  # of a probability, where its logarithm counts
 BALANCE = 1.0  # of the shares, whose prior is Dirichlet(1 + BALANCE, ...)
 EM_STEPS, EM_GAP = 1000, 1e-7
@@ -93,14 +94,17 @@ class _Opinions(Estimator):
 
     def _take_codes(self, Z, graph, Z_learned):
         self.graph_ = graph
-        self._center_, self._scale_ = Z.mean(axis=0), np.maximum(Z.std(axis=0), 1e-12)
+        scale = Z.std(axis=0)
+        self._center_, self._scale_ = Z.mean(axis=0), np.where(scale > 0, scale, 1)
         self._Z_ = Z_learned
 
     def _view(self, name, X, Z):
         """What a member sees of rows."""
         if name == "codes":
             return (Z - self._center_) / self._scale_
-        return normal_scores(X, self._quantiles_) if name in ("plane", "kernel") else X
+        if name in ("plane", "kernel"):
+            return normal_scores(X, self._quantiles_)
+        return np.clip(X, -LARGEST, LARGEST)
 
     def _mixed(self, X, Z, by_graph):
         said = {name: _distributions(model, self._view(name, X, Z)) for name, model in self._members_.items()}
