@@ -487,7 +487,7 @@ def test_agreement_warns_of_nothing_that_chance_explains(rows, recwarn):
 def test_rounds_end_where_the_graph_says_what_it_said_before(rows, monkeypatch):
     X, y = (each[:100] for each in rows)
     said = iter([y, 1 - y, 1 - y, y])  # the third round would learn what the second did
-    monkeypatch.setattr(EncoderClassifier, "_said_by_graph", lambda *_: np.eye(2)[next(said)])
+    monkeypatch.setattr(EncoderClassifier, "_said_by_graph", lambda *_: (np.eye(2)[next(said)], None))
     classifier = quick(tiny(), n_rounds=4, max_iter=1).fit(X, few(y, 3))
     assert [step["learns"] for step in classifier.steps_] == ["graph", "graph"]
 

@@ -22,7 +22,9 @@ SOURCES = sorted(Path(sklatent.__file__).parent.rglob("*.py"))
 
 
 @parametrize_with_checks([cls() for cls in ESTIMATORS])
-@pytest.mark.filterwarnings("ignore:Posterior collapse", "ignore:The loss of rows kept apart still fell")
+@pytest.mark.filterwarnings(
+    "ignore:Posterior collapse", "ignore:Collapse", "ignore:The loss of rows kept apart still fell"
+)
 def test_scikit_learn_contract(estimator, check, monkeypatch):
     """The checks are about calls, types and shapes: defaults train as ever, but for as long in one of them alone."""
     if check.func.__name__ != "check_fit2d_1feature":

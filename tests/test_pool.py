@@ -9,8 +9,10 @@ from scipy.special import ndtri
 from sklearn.linear_model import LogisticRegression
 
 from sklatent import AutoencoderTransformer, EncoderClassifier, GraphLabelSpreading
-from sklatent._semi_supervised import pool
-from sklatent._semi_supervised.pool import _Opinions, best_shares, normal_scores
+from sklatent._semi_supervised import pool, views
+from sklatent._semi_supervised.pool import best_shares
+from sklatent._semi_supervised.recipes import of_tables
+from sklatent._semi_supervised.views import _NormalScores
 
 
 def few(y, per_class, seed=0):
@@ -30,7 +32,7 @@ def ring():
 
 
 def asked(X, Z, known, weights=None):
-    return _Opinions(0).fit(X, Z, GraphLabelSpreading().fit(Z, known), known, weights)
+    return of_tables(0).fit(X, Z, GraphLabelSpreading().fit(Z, known), known, weights)
 
 
 def test_shares_are_the_most_likely_of_a_grid():
@@ -48,14 +50,13 @@ def test_shares_are_the_most_likely_of_a_grid():
 
 
 def test_normal_scores_are_ranks():
-    X = np.random.RandomState(0).normal(size=(201, 1))
-    quantiles = np.quantile(X, np.linspace(0, 1, 201), axis=0)
-    ranks = np.argsort(np.argsort(X[:, 0])) / 200
-    assert_allclose(normal_scores(X, quantiles)[:, 0], np.clip(ndtri(ranks), -3, 3), atol=1e-9)
+    X = np.random.RandomState(0).normal(size=(views.N_QUANTILES, 1))
+    ranks = np.argsort(np.argsort(X[:, 0])) / (len(X) - 1)
+    assert_allclose(_NormalScores().fit(X).transform(X)[:, 0], np.clip(ndtri(ranks), -3, 3), atol=1e-9)
     twos = np.repeat([[0.0], [1.0]], [75, 25], axis=0)
-    found = normal_scores(twos, np.quantile(twos, np.linspace(0, 1, 101), axis=0))
+    found = _NormalScores().fit(twos).transform(twos)
     assert_allclose(found[[0, -1], 0], ndtri([0.375, 0.875]), atol=0.03)  # the middles of 0 to .75 and .75 to 1
-    assert_array_equal(normal_scores(np.ones((3, 1)), np.ones((5, 1))), np.zeros((3, 1)))
+    assert_array_equal(_NormalScores().fit(np.ones((5, 1))).transform(np.ones((3, 1))), np.zeros((3, 1)))
 
 
 def test_the_kernel_machine_has_the_share_where_it_is_right(ring):
@@ -89,8 +90,9 @@ def test_new_rows_and_those_of_fit_get_the_weighted_mean(ring):
     found = opinions.distributions(X, Z)
     assert_allclose(found.sum(axis=1), 1)
     said = {"graph": opinions.graph_.label_distributions_}
-    for name, model in opinions._members_.items():
-        said[name] = pool._distributions(model, opinions._view(name, X, Z))
+    seen = opinions._seen(X, Z)
+    for name, model in opinions._classifiers_.items():
+        said[name] = pool._distributions(model, seen[opinions.members[name][0]])
     powers = opinions._powers_
     expected = sum(
         opinions.shares_[name] * q ** powers[name] / (q ** powers[name]).sum(axis=1, keepdims=True)
@@ -149,6 +151,7 @@ def test_a_file_of_opinions_holds_arrays_alone(ring):
     opinions = asked(X, Z, few(y, 10))
     kinds = {type(value) for value in opinions.__getstate__().values()}
     assert kinds <= {np.ndarray, int, str, bool, dict, GraphLabelSpreading}
+    assert "_classifiers_" not in opinions.__getstate__()
     loaded = pickle.loads(pickle.dumps(opinions))
     assert_array_equal(loaded.predict_proba(X, Z), opinions.predict_proba(X, Z))
 

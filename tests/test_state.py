@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import skops.io
 import torch
-from common import ESTIMATORS, NETS, small
+from common import ESTIMATORS, NETS, said, small
 from joblib import Parallel, delayed
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
@@ -185,23 +185,19 @@ def failing(call, n):
     return came_to
 
 
-def outputs(fitted, rows):
-    return fitted.score_samples(rows) if hasattr(fitted, "score_samples") else fitted.predict_proba(rows)
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)
 def test_wherever_a_fit_anew_fails_nothing_is_fitted_and_no_column_remembered(cls):
     estimator = quick(cls)
     n_calls = failing(lambda: estimator.fit(NAMED, LABELS), 0)
-    expected = outputs(estimator, NAMED)
+    expected = said(estimator, NAMED)
     for n in np.unique(np.linspace(3, n_calls, 4).astype(int)):  # the first are fit itself, and a _fit
         with pytest.raises(RuntimeError, match="as planned"):
             failing(lambda: estimator.fit(OTHERS, LABELS), n)
         assert not [name for name in vars(estimator) if name.endswith("_")]
         with pytest.raises(NotFittedError):
-            outputs(estimator, NAMED)
-        assert_array_equal(outputs(estimator.fit(NAMED, LABELS), NAMED), expected)
+            said(estimator, NAMED)
+        assert_array_equal(said(estimator.fit(NAMED, LABELS), NAMED), expected)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -230,8 +226,8 @@ def test_ctrl_c_in_fit_keeps_the_best_weights_so_far_and_goes_on_to_the_caller(c
     assert estimator.n_iter_ == 3
     expected = small(cls, max_iter=50, callbacks=[Fail(None, epoch=3)])
     expected.callbacks[0].error = lambda text: KeyboardInterrupt(text)  # a callback's own way to stop
-    assert_array_equal(estimator.score_samples(X), expected.fit(X).score_samples(X))
-    pickle.loads(pickle.dumps(estimator.set_params(callbacks=None))).score_samples(X)
+    assert_array_equal(said(estimator, X), said(expected.fit(X), X))
+    said(pickle.loads(pickle.dumps(estimator.set_params(callbacks=None))), X)
 
 
 def test_ctrl_c_with_early_stopping_takes_the_best_epoch():
@@ -323,7 +319,7 @@ def test_a_key_pressed_in_a_callback_lets_it_finish_and_goes_on_to_the_caller(ve
     kept = verb != "partial_fit" and hook not in HOOKS[:3]  # before a step there is nothing to keep
     assert hasattr(estimator, "net_") == kept
     if kept:
-        assert np.isfinite(outputs(estimator, X)).all()
+        assert np.isfinite(said(estimator, X)).all()
         assert [epoch["epoch"] for epoch in estimator.history_] == list(range(1, estimator.n_iter_ + 1))
 
 
@@ -444,8 +440,7 @@ def test_joblib_s_threads_fit_as_one_does_and_move_nothing(cls):
     params = {"encoder": small(AutoencoderTransformer, max_iter=1)} if cls is EncoderClassifier else {}
 
     def outputs(seed):
-        fitted = small(cls, max_iter=1, random_state=seed, **params).fit(X, y)
-        return fitted.score_samples(X) if hasattr(fitted, "score_samples") else fitted.predict_proba(X)
+        return said(small(cls, max_iter=1, random_state=seed, **params).fit(X, y), X)
 
     flags = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     alone = [outputs(seed) for seed in range(4)]

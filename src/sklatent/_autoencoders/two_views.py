@@ -1,6 +1,7 @@
 """The encoder that learns from two views."""
 
 import numpy as np
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import StrOptions
 
@@ -8,7 +9,6 @@ from .._bridge.docs import fill_doc
 from .._bridge.holes import described, filled, learn_holes
 from .._bridge.rows import learn_affine, n_scales, whole_pixels
 from .._bridge.state import warn
-from .._bridge.weights import moments
 from .._nn.corruption import CORRUPTIONS
 from .._nn.gaussians import Gaussians
 from .._nn.scaling import Affine
@@ -17,6 +17,7 @@ from .base import EncoderTransformer
 
 ROWS_TO_LOOK_AT = 10_000  # for signs of collapse
 COLLAPSED = 0.1  # of ``output_std_``
+CORRUPTION, CORRUPTION_OF_TABLES = {"elastic": 0.7}, {"swap": 0.2}  # of "auto"; a full warp takes twice the steps
 
 
 @fill_doc
@@ -48,7 +49,7 @@ class TwoViewTransformer(EncoderTransformer):
     {encoder}
     corruption : "auto", name, list, dict or callable, default="auto"
         What makes the views, in the terms of ``AutoencoderTransformer``: what may change while the row stays what it
-        is. ``"auto"`` is ``"elastic"`` for images and series, and ``{"swap": 0.4}`` for tables.
+        is. ``"auto"`` is ``{"elastic": 0.7}`` for images and series, ``{"swap": 0.2}`` for tables.
     loss : {"vicreg", "nt_xent"}, default="vicreg"
     {training}
 
@@ -58,8 +59,11 @@ class TwoViewTransformer(EncoderTransformer):
         How many directions the codes of the rows of ``fit`` vary in: the exponential of the entropy of the shares of
         their singular values, about the mean; from 1 to ``n_components``.
     output_std_ : float
-        How far the outputs of the head are spread, each scaled to length 1: their standard deviation times
-        :math:`\sqrt d`. 1 is evenly, and 0 is all rows at one point.
+        How far the outputs of the head are spread over the rows of ``fit``: the mean of :math:`\min(1, s_j)`, for
+        NT-Xent of outputs scaled to the length :math:`\sqrt d`. 1 is as far as the loss asks for, 0 is all rows at
+        one point.
+    corruption_ : name, list, dict or callable
+        What ``"auto"`` stood for.
     {attributes}
 
     See Also
@@ -94,7 +98,7 @@ class TwoViewTransformer(EncoderTransformer):
     O. Roy, M. Vetterli, "The effective rank: a measure of effective dimensionality", 2007; of codes: Q. Garrido,
     R. Balestriero, L. Najman, Y. LeCun, "RankMe", 2023.
 
-    X. Chen, K. He, "Exploring simple Siamese representation learning", 2021 (``output_std_``).
+    X. Chen, K. He, "Exploring simple Siamese representation learning", 2021 (what collapse looks like).
 
     Examples
     --------
@@ -106,7 +110,7 @@ class TwoViewTransformer(EncoderTransformer):
     (1797, 8)
     """
 
-    _n_steps = 1000
+    _n_steps = 500
     _fewest_epochs = 2
     _left_behind = ("head", "holes")
     _parameter_constraints = {
@@ -117,18 +121,22 @@ class TwoViewTransformer(EncoderTransformer):
 
     def __init__(
         self, n_components=None, *, image_shape=None, architecture="auto", hidden_layer_sizes=None, activation="relu",
-        corruption="auto", loss="vicreg", learning_rate=3e-3, weight_decay=1e-4, max_iter=None, batch_size=256,
+        corruption="auto", loss="vicreg", learning_rate=3e-3, weight_decay=1e-4, max_iter=None, batch_size=128,
         early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4, warm_start=False,
         random_state=None, verbose=0, callbacks=None, checkpoint=None, device="auto",
         precision="float32", compile=False,
     ):  # fmt: skip
         self._store(locals())
 
+    @property
+    def corruption_(self):
+        return self._spec_["corruption"]
+
     def _spec(self):
-        spec = super()._spec()
+        spec = {**super()._spec(), "loss": self.loss}
         if isinstance(self.corruption, str) and self.corruption == "auto":
-            spec["corruption"] = {"swap": 0.4} if self.image_shape_ is None else "elastic"
-        return {**spec, "started": False, "pooled": False, "loss": self.loss}
+            spec["corruption"] = CORRUPTION_OF_TABLES if self.image_shape_ is None else CORRUPTION
+        return spec
 
     def _build(self, spec):
         encoder, _, shape, corruption = self._build_coder(spec)
@@ -147,18 +155,16 @@ class TwoViewTransformer(EncoderTransformer):
     def _after_training(self, X, weights):
         step = max(1, len(X) // ROWS_TO_LOOK_AT)
         some, weights = filled(self.net_, X[::step]), None if weights is None else weights[::step]
-        codes, outputs = (
-            self._apply_checked(function, some).astype(np.float64)
-            for function in (lambda module, x: module.encode(x), lambda module, x: module.directions(x))
-        )
-        self.effective_rank_ = effective_rank(codes, weights)
-        self.output_std_ = float(np.sqrt(moments(outputs, weights)[1].sum()))
+        codes = self._apply_checked(lambda module, x: module.encode(x).float(), some)
+        self.effective_rank_ = effective_rank(codes.astype(np.float64), weights)
+        with torch.no_grad():
+            self.output_std_ = self._module.spread(torch.from_numpy(codes).to(self.net_.device)).item()
         dull = self.effective_rank_ <= self._n_features_out // 10
         if len(some) > 1 and (dull or self.output_std_ < COLLAPSED):
             warn(
-                f"Collapse: the codes vary in {self.effective_rank_:.2g} of {self._n_features_out} directions, and the "
-                f"outputs that the loss compares have a spread of {self.output_std_:.2g} (1 is evenly, 0 is none), so "
-                "the codes say next to nothing about the row. Try another loss, a lower learning_rate, a larger "
+                f"Collapse: the codes vary in {self.effective_rank_:.2g} of {self._n_features_out} directions, and "
+                f"the outputs that the loss compares have a standard deviation of {self.output_std_:.2g} where 1 is "
+                "asked for, so the codes say little about the row. Try another loss, a lower learning_rate, a larger "
                 "batch_size, or a weaker corruption.",
                 ConvergenceWarning,
             )

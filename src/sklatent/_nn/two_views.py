@@ -39,7 +39,8 @@ class TwoViews(RowEncoder):
         super().__init__(scaling, encoder, input_shape, n_latent, corruption, holes)
         self.loss = LOSSES[loss]
         wide, out = HEAD
-        self.head = nn.Sequential(nn.Linear(n_latent, wide), nn.ReLU(), nn.Linear(wide, out))
+        norm = nn.BatchNorm1d(wide, track_running_stats=False)  # the loss is a batch's, so its head may be
+        self.head = nn.Sequential(nn.Linear(n_latent, wide), norm, nn.ReLU(), nn.Linear(wide, out))
 
     def forward(self, x, seen=None):  # (n, d) -> (n,): what was filled in counts like the rest
         u = self.inside(x)
@@ -47,8 +48,14 @@ class TwoViews(RowEncoder):
         outputs = self.head(self.encoder(views)).to(u.dtype)
         return self.loss(*outputs.chunk(2))
 
-    def directions(self, x):  # (n, d) -> (n, 128), of length 1: of the outputs for rows as they are
-        return F.normalize(self.head(self.encoder(self.inside(x))))
+    def spread(self, codes):  # (n, k) -> a number
+        """How far the outputs of all rows are spread: 1 is as far as the loss asks for, 0 is all at one point."""
+        if len(codes) == 1:
+            return codes.new_zeros(())
+        outputs = self.head(codes / self.code_scale.to(codes.dtype))
+        if self.loss is nt_xent:
+            outputs = outputs.shape[1] ** 0.5 * F.normalize(outputs)
+        return outputs.std(0, correction=0).clamp(max=1).mean()
 
     def _views(self, u):  # (n, *input_shape) -> (2n, *input_shape)
         return torch.cat([self.corruption(u), self.corruption(u)])

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import _safe_indexing
 
@@ -22,12 +23,12 @@ from .._nn.corruption import make_corruption
 from .graph import MAX_EXACT_ROWS, check_index, neighbor_index
 from .label_spreading import GraphLabelSpreading, compare_with_pca, some_rows, tell_if_behind
 from .labels import UNLABELLED
-from .pool import _Opinions
 from .recipes import recipe
 from .stages import Stages
 from .targets import class_weights, one_hot, pseudo_labels, weighted
 
 SETTLED = 0.995  # of the rows: where a graph says the same of so many as the last, learning it again brings nothing
+PCA_COMPONENTS = 50
 ROWS_TO_ASK = 10_000  # others than the graph of
 ROWS_TO_TRY, NEIGHBORS = 1000, 10  # to expect from how long a stage will take
 
@@ -192,14 +193,14 @@ class FineTuning(TorchEstimator):
 
     def _learn(self, steps, stages, X, codes, weights, known, apart, seed, *, keep):
         """Labels, or what the graph over the codes as they are now says of rows; the key that ended it, or None."""
-        of_classes, said = class_weights(self.class_weight, self.classes_, codes, weights), None
-        self.steps_ = []
+        of_classes = class_weights(self.class_weight, self.classes_, codes, weights)
+        said, by_pca, self.steps_ = None, None, []
         for i, step in enumerate(steps):
             stages.begin()
             targets = one_hot(codes, of_classes)
             if step.learns == "graph":
                 taught = np.unique(step.index)
-                q = self._said_by_graph(X[taught], known[taught])
+                q, by_pca = self._said_by_graph(X[taught], known[taught], seed, by_pca)
                 before, said = said, q.argmax(axis=1)
                 if before is not None and np.mean(before == said) >= SETTLED:
                     break
@@ -217,10 +218,16 @@ class FineTuning(TorchEstimator):
                 return pressed
         return None
 
-    def _said_by_graph(self, X, known):
-        """Distributions of some rows, (n, n_classes)."""
+    def _said_by_graph(self, X, known, seed, before):
+        """Distributions of some rows, (n, n_classes); of images half of it by the graph of a PCA, as it was before."""
         Z = self._codes(X)
-        return self._said(X, Z, self._new_graph().fit(Z, known))
+        q = self._said(X, Z, self._new_graph().fit(Z, known))
+        if not recipe(self.image_shape_).asks_pca:
+            return q, None
+        if before is None:
+            pca = PCA(min(PCA_COMPONENTS, *X.shape), random_state=seed).fit_transform(X)
+            before = self._new_graph().fit(pca, known).label_distributions_
+        return (q + before) / 2, before
 
     # -- the graph ---------------------------------------------------------------------------------------------
 
@@ -234,14 +241,15 @@ class FineTuning(TorchEstimator):
 
     def _ask(self, steps, stages, X, known, weights, seed):
         """Others than the graph, on tables: where labels held out speak for them, they predict, and no net learns."""
-        if not recipe(self.image_shape_).pooled:
+        defaults = recipe(self.image_shape_)
+        if defaults.opinions is None:
             return steps
         rows = np.sort(some_rows(known, ROWS_TO_ASK, seed))
         X, known, weights = X[rows], known[rows], None if weights is None else weights[rows]
         Z = self.encoder_._apply_checked(encode, X)  # has seen no label, under warm_start neither
-        opinions = _Opinions(seed).fit(X, Z, self._new_graph().fit(Z, known), known, weights)
+        opinions = defaults.opinions(seed).fit(X, Z, self._new_graph().fit(Z, known), known, weights)
         self.shares_ = opinions.shares_
-        if opinions.by_codes_:
+        if opinions.by_codes_ and defaults.n_rounds:
             return steps
         self.opinions_ = opinions
         if self.n_rounds is not None:

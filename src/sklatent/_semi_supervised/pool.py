@@ -1,51 +1,52 @@
-"""Opinions on the rows of a table that are wrong on different tables, and the share that each has."""
+"""Opinions on the classes of rows that are wrong on different data, and the share that each has."""
 
 import numpy as np
-from scipy.special import ndtri, softmax
+from scipy.special import softmax
 from sklearn.base import clone
-from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.svm import SVC
 
 from .._bridge.state import Estimator
 from .graph import calibrate, folds, sharpen
+from .label_spreading import GraphLabelSpreading
 from .labels import UNLABELLED
 
-MOST_LABELLED = 2000  # rows that the members but the graph learn from
-N_QUANTILES = 500  # of a feature
-FARTHEST = 3.0  # normal scores
-LARGEST = 1e38  # that trees, which are float32, can hold
+MOST_LABELLED = 2000  # rows that the members but the graphs learn from
+LARGEST = 1e38  # value that trees, which are float32, can hold
 FLOOR = 1e-3  # of a probability, where its logarithm counts
 BALANCE = 1.0  # of the shares, whose prior is Dirichlet(1 + BALANCE, ...)
 EM_STEPS, EM_GAP = 1000, 1e-7
 
 
 class _Opinions(Estimator):
-    """Weighted mean of what a graph over codes says, and five classifiers that learn from the labelled rows alone.
+    """Weighted mean of what a graph over codes says, and others: graphs, and classifiers of the labelled rows.
 
-    The graph is right where classes are clusters. Logistic regression on codes, and on normal scores of the features,
-    where they are sides of a plane; an SVC on normal scores where they are balls; two forests on the values, where
-    they are boxes. Each is calibrated by a power, as the graph is; the shares are those under which labels held out
-    are most likely (D. H. Wolpert, "Stacked generalization", 1992), with a prior for equal ones.
+    A graph is right where classes are clusters, logistic regression where they are sides of a plane, trees where they
+    are boxes; and each of what it sees. Each is calibrated by a power, as a graph is; the shares are those under which
+    labels held out are most likely (D. H. Wolpert, "Stacked generalization", 1992), with a prior for equal ones.
 
-    A file of it holds the labelled rows, and no model: loading it fits them anew, which takes less than a second.
+    A file of it holds the labelled rows, and no classifier: loading it fits these anew, which takes less than a second.
 
     Parameters
     ----------
+    views : dict of str to transformer
+        Of the rows as they are, not fitted.
+    members : dict of str to (str, classifier)
+        Beside "graph", the graph over codes: who else is asked, not fitted, and which view it sees, or "codes".
     random_state : int
 
     Attributes
     ----------
     shares_ : dict of str to float
     by_codes_ : bool
-        Whether the graph and the regression on codes have more than half of the shares: classes are clusters, of which
-        a net can make better ones.
+        Whether "graph" and who else sees codes have more than half of the shares: classes are clusters, of which a net
+        can make better ones.
     rows_ : ndarray of shape (n_learned, n_features)
-        Labelled ones, ``MOST_LABELLED`` at most, that all but the graph learn from.
+        Labelled ones, ``MOST_LABELLED`` at most, that all but graphs learn from.
     graph_ : GraphLabelSpreading
     """
 
-    def __init__(self, random_state=0):
+    def __init__(self, views, members, random_state=0):
+        self.views = views
+        self.members = members
         self.random_state = random_state
 
     def fit(self, X, Z, graph, known, weights=None):
@@ -62,24 +63,31 @@ class _Opinions(Estimator):
             0, 1, ... are classes, -1 is unlabelled.
         weights : ndarray of shape (n_samples,) or None
         """
-        labelled = np.flatnonzero(known != UNLABELLED)
+        X, labelled = _held(X), np.flatnonzero(known != UNLABELLED)
         some = _some(known[labelled], self.random_state)
         rows = labelled[some]
         self._codes_, self._weights_ = known[rows], np.ones(len(some)) if weights is None else weights[rows]
         self._weights_ = self._weights_ / self._weights_.mean()
-        self._quantiles_ = np.quantile(X, np.linspace(0, 1, N_QUANTILES), axis=0)
         self.rows_ = X[rows]
+        self._views_ = {name: clone(view).fit(X) for name, view in self.views.items()}
         self._take_codes(Z, graph, Z[rows])
+        seen = self._seen(X, Z)
+        graphs = {name: member for name, member in self.members.items() if _is_graph(member)}
+        self._graphs_ = {name: clone(model).fit(seen[view], known) for name, (view, model) in graphs.items()}
         held_out = self._hold_out()
-        by_graph = graph.held_out_distributions_
-        held_out["graph"] = np.full_like(held_out["codes"], np.nan) if by_graph is None else by_graph[some]
+        none = np.full((len(some), len(graph.classes_)), np.nan)
+        for name, other in {**self._graphs_, "graph": graph}.items():
+            found = other.held_out_distributions_
+            held_out[name] = none if found is None else found[some]
         self._weigh(held_out)
         self._grow()
         return self
 
     def recoded(self, Z, graph, Z_learned):
-        """Take other codes Z and their graph; ``Z_learned`` are those of ``rows_``. The shares stay: the net that makes
-        them may have seen the labels."""
+        """Take other codes Z and the graph over them; ``Z_learned`` are those of ``rows_``.
+
+        The shares stay: the net that makes the codes may have seen the labels.
+        """
         self._take_codes(Z, graph, Z_learned)
         self._grow()
         return self
@@ -89,7 +97,7 @@ class _Opinions(Estimator):
         return self._mixed(X, Z, self.graph_.predict_proba(Z))
 
     def distributions(self, X, Z):
-        """Of the rows that the graph was fitted to."""
+        """Of the rows that the graph over codes was fitted to."""
         return self._mixed(X, Z, self.graph_.label_distributions_)
 
     def _take_codes(self, Z, graph, Z_learned):
@@ -98,34 +106,31 @@ class _Opinions(Estimator):
         self._center_, self._scale_ = Z.mean(axis=0), np.where(scale > 0, scale, 1)
         self._Z_ = Z_learned
 
-    def _view(self, name, X, Z):
-        """What a member sees of rows."""
-        if name == "codes":
-            return (Z - self._center_) / self._scale_
-        if name in ("plane", "kernel"):
-            return normal_scores(X, self._quantiles_)
-        return np.clip(X, -LARGEST, LARGEST)
+    def _seen(self, X, Z):
+        """View -> what it makes of rows."""
+        seen = {name: view.transform(_held(X)) for name, view in self._views_.items()}
+        return {**seen, "codes": (Z - self._center_) / self._scale_}
 
     def _mixed(self, X, Z, by_graph):
-        said = {name: _distributions(model, self._view(name, X, Z)) for name, model in self._members_.items()}
+        seen, models = self._seen(X, Z), {**self._classifiers_, **self._graphs_}
+        said = {name: _distributions(model, seen[self.members[name][0]]) for name, model in models.items()}
         said["graph"] = by_graph
         return sum(share * sharpen(said[name], self._powers_[name]) for name, share in self.shares_.items())
 
     def _hold_out(self):
-        """Member -> distributions of the labelled rows by those of other folds; NaN where there are none."""
-        codes, weights = self._codes_, self._weights_
-        found = {}
-        for name, model in members(self.random_state).items():
-            rows, found[name] = self._view(name, self.rows_, self._Z_), np.full((len(codes), codes.max() + 1), np.nan)
+        """Classifier -> distributions of the labelled rows by those of other folds; NaN where there are none."""
+        codes, weights, seen, found = self._codes_, self._weights_, self._seen(self.rows_, self._Z_), {}
+        for name, (view, model) in self._supervised():
+            found[name] = np.full((len(codes), codes.max() + 1), np.nan)
             for shown, hidden in folds(codes):
-                fitted = clone(model).fit(rows[shown], codes[shown], weights[shown])
-                found[name][hidden] = _distributions(fitted, rows[hidden])
+                fitted = clone(model).fit(seen[view][shown], codes[shown], weights[shown])
+                found[name][hidden] = _distributions(fitted, seen[view][hidden])
         return found
 
     def _weigh(self, held_out):
         """Powers and shares, by labels held out; all alike where none can be."""
-        codes, tested = self._codes_, ~np.isnan(held_out["codes"][:, 0])
-        names = list(held_out)
+        codes, names = self._codes_, list(held_out)
+        tested = ~np.isnan(held_out["graph"][:, 0])
         self.by_codes_ = False
         self._powers_, self.shares_ = dict.fromkeys(names, 1.0), dict.fromkeys(names, 1 / len(names))
         if tested.any():
@@ -137,17 +142,22 @@ class _Opinions(Estimator):
             ]
             shares = best_shares(np.array(chances), self._weights_[tested])
             self.shares_ = dict(zip(names, shares.tolist(), strict=True))
-            self.by_codes_ = self.shares_["graph"] + self.shares_["codes"] > 0.5
+            others = [name for name, (view, _) in self.members.items() if view != "codes"]
+            self.by_codes_ = sum(self.shares_[name] for name in others) < 0.5
+
+    def _supervised(self):
+        return [(name, member) for name, member in self.members.items() if not _is_graph(member)]
 
     def _grow(self):
-        """The members follow from the labelled rows."""
-        self._members_ = {
-            name: model.fit(self._view(name, self.rows_, self._Z_), self._codes_, self._weights_)
-            for name, model in members(self.random_state).items()
+        """The classifiers follow from the labelled rows."""
+        seen = self._seen(self.rows_, self._Z_)
+        self._classifiers_ = {
+            name: clone(model).fit(seen[view], self._codes_, self._weights_)
+            for name, (view, model) in self._supervised()
         }
 
     def __getstate__(self):
-        return {name: value for name, value in super().__getstate__().items() if name != "_members_"}
+        return {name: value for name, value in super().__getstate__().items() if name != "_classifiers_"}
 
     def __setstate__(self, state):
         super().__setstate__(state)
@@ -155,15 +165,12 @@ class _Opinions(Estimator):
             self._grow()
 
 
-def members(seed):
-    """Name -> classifier, not fitted."""
-    return {
-        "plane": LogisticRegression(max_iter=1000),
-        "kernel": SVC(),
-        "extra trees": ExtraTreesClassifier(max_features=None, random_state=seed),
-        "forest": RandomForestClassifier(random_state=seed),
-        "codes": LogisticRegression(max_iter=1000),
-    }
+def _is_graph(member):
+    return isinstance(member[1], GraphLabelSpreading)
+
+
+def _held(X):
+    return np.clip(X, -LARGEST, LARGEST) if X.dtype.kind == "f" else X
 
 
 def _some(codes, seed):
@@ -181,18 +188,6 @@ def _distributions(model, rows):
         return model.predict_proba(rows)
     margins = model.decision_function(rows)
     return softmax(np.stack([-margins, margins], axis=1) if margins.ndim == 1 else margins, axis=1)
-
-
-def normal_scores(X, quantiles):
-    """Each value's rank among quantiles of its feature, as a normal quantile; where these are equal, the middle rank.
-
-    Values to their ranks: B. L. van der Waerden, "Order tests for the two-sample problem and their power", 1952.
-    """
-    levels = np.linspace(0, 1, len(quantiles))
-    ranks = np.empty(X.shape)
-    for j, (x, q) in enumerate(zip(np.asarray(X, dtype=np.float64).T, quantiles.T, strict=True)):
-        ranks[:, j] = (np.interp(x, q, levels) + 1 - np.interp(-x, -q[::-1], levels)) / 2
-    return np.clip(ndtri(ranks), -FARTHEST, FARTHEST)
 
 
 def best_shares(chances, weights):

@@ -5,16 +5,23 @@ first choice, looked at on Trace alone.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import SVC
 
 from .._autoencoders.autoencoder import AutoencoderTransformer
 from .._autoencoders.two_views import TwoViewTransformer
 from .._bridge.training import epochs
 from .labels import UNLABELLED
+from .pool import _Opinions
 from .targets import repeated, with_labels_repeated
+from .views import _NormalScores
 
 MOST_EPOCHS = 180  # of any training
 MOST_TAUGHT = 20_000  # unlabelled rows that one training learns what the graph says of
@@ -54,7 +61,8 @@ class Recipe:
     vat: float
     n_rounds: int
     labels_first: bool  # learn the labelled rows before the first graph is made
-    pooled: bool  # ask others than the graph, and make codes anew only if labels held out speak for these
+    asks_pca: bool  # let the net learn the mean of what graphs over its codes and over a PCA say
+    opinions: Callable | None  # seed -> who is asked beside the graph over codes
 
     def steps(self, known, apart, batch_size, n_rounds, counts, seed, again=False):
         """What the net is to learn of rows of which some are labelled, in turn; each row counts so often.
@@ -66,11 +74,9 @@ class Recipe:
         unlabelled = every[(known[every] == UNLABELLED) & ~np.isin(every, apart)]
         if not len(unlabelled):
             return [self._step("labels", labelled, len(labelled), batch_size)]
-        random = np.random.RandomState(seed)
-        steps = []
-        for _ in range(min(n_rounds, 1) if again else n_rounds):
-            some = np.sort(random.permutation(unlabelled)[:MOST_TAUGHT])
-            steps.append(self._step("graph", with_labels_repeated(labelled, some), len(some), batch_size))
+        some = np.sort(np.random.RandomState(seed).permutation(unlabelled)[:MOST_TAUGHT])
+        on_graph = self._step("graph", with_labels_repeated(labelled, some), len(some), batch_size)
+        steps = (min(n_rounds, 1) if again else n_rounds) * [on_graph]
         if self.labels_first and not again:
             steps.insert(0, self._step("labels", repeated(labelled, batch_size), len(labelled), batch_size))
         return steps
@@ -90,6 +96,18 @@ class Recipe:
         return self.encoder(64, **{"max_iter": n_epochs, **options})
 
 
+def of_tables(seed):
+    """Planes, balls and boxes."""
+    members = {
+        "plane": ("scores", LogisticRegression(max_iter=1000)),
+        "kernel": ("scores", SVC()),
+        "extra trees": ("values", ExtraTreesClassifier(max_features=None, random_state=seed)),
+        "forest": ("values", RandomForestClassifier(random_state=seed)),
+        "codes": ("codes", LogisticRegression(max_iter=1000)),
+    }
+    return _Opinions({"values": FunctionTransformer(), "scores": _NormalScores()}, members, seed)
+
+
 IMAGES = Recipe(
     encoder=TwoViewTransformer,
     options={"hidden_layer_sizes": (16, 32, 64), "batch_size": 128},
@@ -100,7 +118,8 @@ IMAGES = Recipe(
     vat=0.0,
     n_rounds=2,
     labels_first=True,
-    pooled=False,
+    asks_pca=True,
+    opinions=None,
 )
 
 TABLES = Recipe(
@@ -113,7 +132,8 @@ TABLES = Recipe(
     vat=0.1,
     n_rounds=2,
     labels_first=False,
-    pooled=True,
+    asks_pca=False,
+    opinions=of_tables,
 )
 
 
@@ -127,7 +147,8 @@ SERIES = Recipe(
     vat=0.0,
     n_rounds=1,
     labels_first=True,
-    pooled=False,
+    asks_pca=False,
+    opinions=None,
 )
 
 
