@@ -136,6 +136,16 @@ def test_some_of_many_labels_are_learned_and_one_of_each_class(monkeypatch):
     assert_array_equal(pool._some(codes[-20:], 0), np.arange(20))
 
 
+def test_values_beyond_float32_and_constant_columns(ring):
+    X, Z, y = ring
+    known, constant = few(y, 10), np.c_[Z, np.ones(600, dtype=np.float32)]
+    found = asked(np.c_[1e150 * X, np.zeros(600)], constant, known).predict_proba(
+        np.c_[1e160 * X, np.ones(600)], constant
+    )
+    assert np.isfinite(found).all()
+    assert_allclose(found.sum(axis=1), 1)
+
+
 def test_a_file_of_opinions_holds_arrays_alone(ring):
     X, Z, y = ring
     opinions = asked(X, Z, few(y, 10))

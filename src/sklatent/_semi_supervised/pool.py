@@ -10,6 +10,7 @@ from .label_spreading import GraphLabelSpreading
 from .labels import UNLABELLED
 
 MOST_LABELLED = 2000  # rows that the members but the graphs learn from
+LARGEST = 1e38  # value that trees, which are float32, can hold
 FLOOR = 1e-3  # of a probability, where its logarithm counts
 BALANCE = 1.0  # of the shares, whose prior is Dirichlet(1 + BALANCE, ...)
 EM_STEPS, EM_GAP = 1000, 1e-7
@@ -62,7 +63,7 @@ class _Opinions(Estimator):
             0, 1, ... are classes, -1 is unlabelled.
         weights : ndarray of shape (n_samples,) or None
         """
-        labelled = np.flatnonzero(known != UNLABELLED)
+        X, labelled = _held(X), np.flatnonzero(known != UNLABELLED)
         some = _some(known[labelled], self.random_state)
         rows = labelled[some]
         self._codes_, self._weights_ = known[rows], np.ones(len(some)) if weights is None else weights[rows]
@@ -101,12 +102,13 @@ class _Opinions(Estimator):
 
     def _take_codes(self, Z, graph, Z_learned):
         self.graph_ = graph
-        self._center_, self._scale_ = Z.mean(axis=0), np.maximum(Z.std(axis=0), 1e-12)
+        scale = Z.std(axis=0)
+        self._center_, self._scale_ = Z.mean(axis=0), np.where(scale > 0, scale, 1)
         self._Z_ = Z_learned
 
     def _seen(self, X, Z):
         """View -> what it makes of rows."""
-        seen = {name: view.transform(X) for name, view in self._views_.items()}
+        seen = {name: view.transform(_held(X)) for name, view in self._views_.items()}
         return {**seen, "codes": (Z - self._center_) / self._scale_}
 
     def _mixed(self, X, Z, by_graph):
@@ -165,6 +167,10 @@ class _Opinions(Estimator):
 
 def _is_graph(member):
     return isinstance(member[1], GraphLabelSpreading)
+
+
+def _held(X):
+    return np.clip(X, -LARGEST, LARGEST) if X.dtype.kind == "f" else X
 
 
 def _some(codes, seed):
