@@ -7,6 +7,9 @@ stock pipelines: logistic regression and SVC on the labelled rows, on raw values
 LabelSpreading on PCA of all rows. ``-permuted``: the pixels in an unknown order, so that nothing knows it is an image.
 Tables: standardised, 70 % for training; error is the mean of the classes' errors.
 
+Series: 70 % of the rows for training; beside the pipelines above 1-NN by Euclidean distance and, where aeon is
+installed, by dynamic time warping (a window of a tenth), and MiniRocket before a linear classifier.
+
     python benchmarks/low_label.py --task mnist
     python benchmarks/low_label.py --task digits
 
@@ -18,18 +21,22 @@ import sys
 import time
 import warnings
 from collections import defaultdict
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from datasets import images, parser, versions
+from datasets import cifar10_subset, images, parser, versions
+from series import CHOSEN_ON, REPORTED
+from series import split as series_split
 from sklearn.base import clone
 from sklearn.datasets import fetch_covtype, load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.semi_supervised import LabelSpreading
@@ -39,7 +46,7 @@ from sklatent import EncoderClassifier, GraphLabelSpreading
 
 PER_CLASS = {
     "mnist": [1, 10, 100], "mnist-permuted": [10], "fashion-mnist": [10, 100], "digits": [1, 3, 10],
-    "digits-126": [3], "tables": [10],
+    "digits-126": [3], "tables": [10], "series": [5], "cifar": [20],
 }  # fmt: skip
 AUGMENTATION = {"fashion-mnist": {"affine": 0.6, "flip": 0.5}}  # clothes may be mirrored and are not bent
 MOST_ROWS = 2000  # of a table
@@ -58,6 +65,22 @@ def stock():
     }
 
 
+def stock_of_series(shape):
+    """The same of what is usual for series alone."""
+    found = {"1-NN, Euclidean": KNeighborsClassifier(1)}
+    with contextlib.suppress(ImportError):
+        from aeon.classification.distance_based import KNeighborsTimeSeriesClassifier
+        from aeon.transformations.collection.convolution_based import MiniRocket
+
+        folded = FunctionTransformer(partial(np.reshape, shape=(-1, shape[0], shape[2])))
+        warping = KNeighborsTimeSeriesClassifier(distance="dtw", distance_params={"window": 0.1})
+        found["1-NN, DTW"] = make_pipeline(folded, warping)
+        kernels = MiniRocket(random_state=0), StandardScaler()
+        for model in (RidgeClassifierCV(np.logspace(-3, 3, 10)), LogisticRegression(max_iter=2000)):
+            found[f"MiniRocket + {type(model).__name__}"] = make_pipeline(folded, *kernels, model)
+    return {name: (model, False, False) for name, model in found.items()}
+
+
 def task_data(task, data, draw):
     """Name -> X, y, X_test, y_test, image_shape."""
     if task.startswith("digits"):
@@ -67,11 +90,28 @@ def task_data(task, data, draw):
         return {task: (X, y, X_test, y_test, (8, 8))}
     if task == "tables":
         return {name: table_split(X, y, draw) for name, X, y in tables(data)}
+    if task == "cifar":
+        return {task: cifar_task(data)}
+    if task == "series":
+        return {name: series_task(name, data, draw) for name in (*REPORTED, *CHOSEN_ON)}
     X, y, X_test, y_test = images(task.removesuffix("-permuted"), data)
     if task.endswith("-permuted"):
         order = np.random.RandomState(0).permutation(784)
         return {task: (X[:, order], y, X_test[:, order], y_test, None)}
     return {task: (X, y, X_test, y_test, (28, 28))}
+
+
+def cifar_task(data):
+    with np.load(Path(data) / "cifar10-subset" / "cifar10_4000_1000.npz") as arrays:
+        y, y_test = arrays["y_train"], arrays["y_test"]
+    X, X_test = cifar10_subset(data)
+    return X, y, X_test, y_test, (3, 32, 32)
+
+
+def series_task(name, data, draw):
+    X, X_test, y, y_test, shape = series_split(name, data, draw)
+    y, y_test = (np.unique(classes, return_inverse=True)[1] for classes in (y, y_test))
+    return X, y, X_test, y_test, shape
 
 
 def tables(data):
@@ -97,6 +137,10 @@ def table_split(X, y, draw):
 def labelled_rows(y, per_class, draw):
     random = np.random.RandomState(draw)
     return np.concatenate([random.choice(np.flatnonzero(y == c), per_class, False) for c in np.unique(y)])
+
+
+def is_series(image_shape):
+    return image_shape is not None and image_shape[-2] == 1
 
 
 def expected_calibration_error(proba, classes, y, n_bins=15):
@@ -134,7 +178,8 @@ def run_stock(split, counts, draw, augmentation):
     n_codes = min(50, X.shape[1])
     pca = FrozenEstimator(PCA(n_codes, random_state=draw).fit(X))
     before = time.process_time() - start
-    for name, (model, on_all, on_codes) in stock().items():
+    series = stock_of_series(split[4]) if is_series(split[4]) else {}
+    for name, (model, on_all, on_codes) in (stock() | series).items():
         for per_class in counts:
             few = few_labels(y, per_class, draw)
             rows = slice(None) if on_all else few != -1

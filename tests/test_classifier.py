@@ -35,6 +35,7 @@ from sklatent import (
 )
 from sklatent._nn.classifier import Classifier
 from sklatent._semi_supervised import recipes, stages
+from sklatent._semi_supervised.recipes import COLOR, IMAGES, SERIES, TABLES, recipe
 from sklatent._semi_supervised.targets import (
     class_weights,
     one_hot,
@@ -82,6 +83,23 @@ def test_net_and_graph_beat_the_graph_and_the_stock_pipeline(digits, labels, enc
         stock.append(pipeline.score(digits[rest], labels[rest]))
     assert np.mean(ours) > np.mean(graph) + 0.005
     assert np.mean(ours) > np.mean(stock) + 0.08
+
+
+def test_the_recipe_is_that_of_the_kind_of_rows():
+    kinds = {None: TABLES, (8, 8): IMAGES, (1, 8, 8): IMAGES, (3, 8, 8): COLOR, (1, 8): SERIES, (3, 1, 8): SERIES}
+    assert {shape: recipe(shape) for shape in kinds} == kinds
+
+
+def test_defaults_classify_images_in_color():
+    """Red stripes on blue that lie or stand, at any place: four labels a class."""
+    random, n = np.random.RandomState(0), 120
+    y, place = np.arange(n) % 2, random.randint(4, size=(n, 1, 1))
+    red = ((np.indices((16, 16))[:, np.newaxis] + place) % 4 < 2)[y, np.arange(n)]
+    X = np.stack([red, 0 * red, 1 - red], axis=1) + 0.1 * random.normal(size=(n, 3, 16, 16))
+    X = X.reshape(n, -1)
+    classifier = EncoderClassifier(image_shape=(3, 16, 16), random_state=0).fit(X[:80], few(y[:80], 4))
+    assert classifier.score(X[80:], y[80:]) > 0.95
+    assert classifier.augmentation_ == {"affine": 0.6, "flip": 0.5, "color": 1.0}
 
 
 def test_defaults_classify_a_table_and_images(digits, labels, rows):

@@ -10,7 +10,19 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from sklatent._nn.builders import conv, mlp
-from sklatent._nn.corruption import CORRUPTIONS, OF_IMAGES, Mask, Noise, Swap, Warp, affine, elastic, make_corruption
+from sklatent._nn.corruption import (
+    CORRUPTIONS,
+    OF_IMAGES,
+    ColorJitter,
+    Mask,
+    Noise,
+    Swap,
+    Warp,
+    affine,
+    elastic,
+    make_corruption,
+)
+from sklatent._nn.patches import PooledPatches
 
 SIZES = [(1, 8, 8), (3, 9, 7), (1, 1, 50), (1, 50, 1), (1, 28, 28), (2, 1, 1), (1, 2, 3), (3, 33, 64)]
 
@@ -204,8 +216,8 @@ def test_make_corruption():
     assert make_corruption(None) is None
     own = partial(torch.mul, other=2)
     assert make_corruption(own) is own
-    assert {"noise", "mask", "swap", "affine", "elastic", "flip"} == CORRUPTIONS
-    for name in ("affine", "elastic", "flip"):
+    assert {"noise", "mask", "swap", "affine", "elastic", "flip", "color"} == CORRUPTIONS
+    for name in ("affine", "elastic", "flip", "color"):
         with pytest.raises(ValueError, match=f"'{name}' warps images and series, but image_shape is None"):
             make_corruption(name)
     with pytest.raises(ValueError, match="'jitter' is not one of"):
@@ -222,6 +234,28 @@ def test_several_corruptions_in_turn_with_their_strengths():
     kept = out != 0
     assert_close(kept.float().mean(), torch.tensor(0.5), rtol=0, atol=0.02)
     assert_close(out[kept], u.flip(3)[kept], rtol=0, atol=1e-5)
+
+
+def test_color_moves_brightness_contrast_and_saturation_of_an_image(monkeypatch):
+    u = torch.randn(4, 3, 5, 6, dtype=torch.float64)
+    monkeypatch.setattr(torch, "rand_like", torch.ones_like)  # the strongest, upwards
+    grey, mean = u.mean(1, keepdim=True), u.mean((1, 2, 3), keepdim=True)
+    assert_close(ColorJitter(brightness=0.3)(u), u + 0.3)
+    assert_close(ColorJitter(contrast=math.log(2))(u), 2 * u - mean)
+    assert_close(ColorJitter(saturation=math.log(2))(u), 2 * u - grey)
+    assert_close(ColorJitter(saturation=1.0)(grey), grey)
+
+
+def test_color_draws_for_each_image_by_itself_and_within_its_strength():
+    u = torch.zeros(500, 3, 2, 2, dtype=torch.float64)
+    moved = make_corruption({"color": 0.5}, (3, 2, 2))(u)
+    assert_close(moved, moved[:, :1, :1, :1].expand_as(moved))
+    moved = moved[:, 0, 0, 0]
+    assert moved.abs().max() <= 0.2
+    assert len(moved.unique()) == 500
+    assert_close(moved.std().item(), 0.2 / math.sqrt(3), rtol=0.08, atol=0)  # uniform
+    with pytest.raises(ValueError, match="corruption='color' is for images, but image_shape=.3, 1, 8. is a series"):
+        make_corruption("color", (3, 1, 8))
 
 
 def test_flip_mirrors_half_of_the_images():
@@ -245,3 +279,46 @@ def test_elastic_reads_where_torch_says(shape):
     grid = grid + F.interpolate(knots, shape[1:], mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
     darkest = u.amin((2, 3), keepdim=True)
     assert_close(found, F.grid_sample(u - darkest, grid, align_corners=False) + darkest, rtol=0, atol=1e-12)
+
+
+# -- patches of colour images ----------------------------------------------------------------------------------
+
+
+def learned_patches(n_windows=2):
+    patches = PooledPatches((3, 12, 12), n_windows).double()
+    x = torch.randn(60, 3, 12, 12, dtype=torch.float64)
+    patches.learn(x)
+    return patches, x
+
+
+def test_patches_are_whitened():
+    patches, x = learned_patches()
+    white = ((patches._patches(x).flatten(0, 1) - patches.mean) @ patches.whitening).T
+    values = torch.linalg.eigvalsh(torch.cov(patches._patches(x).flatten(0, 1).T)).clamp_min(0)
+    assert_close(torch.linalg.eigvalsh(torch.cov(white)), values / (values + 0.1), rtol=1e-4, atol=1e-6)
+
+
+def test_nearness_to_typical_patches_by_hand():
+    patches, x = learned_patches(n_windows=1)
+    expected = torch.zeros(256, dtype=torch.float64)
+    for image in (x[0], x[0].flip(2)):
+        for row in range(7):
+            for column in range(7):
+                patch = image[:, row : row + 6, column : column + 6].flatten()
+                patch = (patch - patch.mean()) / (patch.var(correction=0) + 0.003).sqrt()
+                distances = ((patch - patches.mean) @ patches.whitening - patches.typical).norm(dim=1)
+                expected += (distances.mean() - distances).clamp_min(0) / (2 * 49)
+    assert_close(patches(x[:1])[0], expected)
+
+
+def test_an_image_and_its_mirror_image_have_the_same_patches():
+    patches, x = learned_patches(n_windows=1)
+    assert_close(patches(x), patches(x.flip(3)))
+    assert patches.n_features == patches(x).shape[1] == 256
+
+
+def test_typical_patches_are_the_means_of_clusters(monkeypatch):
+    monkeypatch.setattr("sklatent._nn.patches.PATCHES", 2)
+    points = torch.tensor([[3.0, 0], [5, 0], [-3, 1], [-5, 1], [-4, 4]], dtype=torch.float64)
+    means = PooledPatches((3, 12, 12)).double()._means(points)
+    assert_close(means[means[:, 0].argsort()], torch.tensor([[-4.0, 2], [4, 0]], dtype=torch.float64))

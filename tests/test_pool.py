@@ -32,7 +32,7 @@ def ring():
 
 
 def asked(X, Z, known, weights=None):
-    return of_tables(0).fit(X, Z, GraphLabelSpreading().fit(Z, known), known, weights)
+    return of_tables(None, 0).fit(X, Z, GraphLabelSpreading().fit(Z, known), known, weights)
 
 
 def test_shares_are_the_most_likely_of_a_grid():

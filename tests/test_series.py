@@ -30,9 +30,9 @@ from sklatent import (
 from sklatent._bridge import rows
 from sklatent._nn.builders import built_in, conv, conv_in_time
 from sklatent._nn.corruption import make_corruption
-from sklatent._nn.kernels import RandomKernels
+from sklatent._nn.kernels import BIASES, HIGH, PooledKernels
 from sklatent._nn.series import Gaps, TimeWarp, affine, elastic
-from sklatent._semi_supervised import recipes
+from sklatent._semi_supervised.views import _Features
 
 CODERS = pytest.mark.parametrize("cls", [AutoencoderTransformer, VAETransformer])
 WHOLE = np.random.RandomState(0).randint(0, 3, size=(40, 8)).astype(float)
@@ -186,24 +186,39 @@ def test_the_builder_of_a_name_is_that_of_the_kind_of_rows():
 # -- codes that forget when ------------------------------------------------------------------------------------
 
 
-def test_random_kernels_count_where_a_pattern_fits():
-    kernels = RandomKernels((2, 1, 40)).double()
+def test_kernels_count_where_a_pattern_fits():
+    kernels = PooledKernels((2, 1, 40), n_windows=4).double()
     assert kernels.dilations == [1, 2, 4]  # nine taps of dilation 4 span 33 steps
-    assert_close(kernels.weight.sum(3), torch.zeros(3, 64, 2, dtype=torch.float64), rtol=0, atol=1e-6)
-    assert_close(kernels.weight.square().sum((2, 3)), torch.ones(3, 64, dtype=torch.float64), rtol=0, atol=1e-6)
+    assert_close(kernels.weight.sum(3), torch.zeros(3, 84, 2, dtype=torch.float64))
+    assert kernels.weight.square().sum((2, 3)).unique().tolist() == [18, 36]  # of 4 * 3 + 6, for one channel or both
+    assert len({tuple(row) for row in kernels.weight[0].amax(1).gt(0).tolist()}) == 84
+    kernels.learn(torch.randn(9, 2, 1, 40, dtype=torch.float64))
     x = torch.randn(1, 2, 1, 40, dtype=torch.float64)
-    i, k, dilation = 1, 5, 2
+    i, k, b, dilation = 1, 5, 1, 2
     fits = []
     for place in range(40):  # one place after the other, by hand
         index = (place + dilation * (torch.arange(9) - 4)).clamp(0, 39)
-        fits.append((kernels.weight[i, k] * x[0, :, 0, index]).sum() + kernels.bias[i, k] > 0)
-    assert_close(kernels(x)[0, 64 * i + k], torch.stack(fits).double().mean())
+        fits.append((kernels.weight[i, k] * x[0, :, 0, index]).sum() > kernels.bias[i, k, b])
+    fits, of_dilation = torch.stack(fits).double(), 5 * len(HIGH) * BIASES  # of the row, and of four windows of it
+    found = kernels(x)[0, i * of_dilation : (i + 1) * of_dilation]
+    assert_close(found[BIASES * k + b], fits.mean())
+    windows = found[len(HIGH) * BIASES :].view(-1, 4)
+    assert_close(windows[BIASES * k + b], fits.view(4, 10).mean(1))
+
+
+def test_biases_are_quantiles_of_the_rows_that_they_are_learned_from():
+    kernels = PooledKernels((1, 1, 50)).double()
+    x = torch.randn(30, 1, 1, 50, dtype=torch.float64)
+    kernels.learn(x)
+    shares = kernels(x).mean(0).sort().values  # one minus the quantiles, which are spread evenly
+    assert_close(shares, torch.linspace(0, 1, len(shares), dtype=torch.float64), rtol=0, atol=0.01)
 
 
 def test_a_long_series_is_looked_at_in_some_places():
-    kernels = RandomKernels((1, 1, 1460))
+    kernels = PooledKernels((1, 1, 1460))
     assert kernels.stride == 6
     x = torch.sin(torch.arange(1460.0) / 9 + torch.rand(20, 1) * 6).view(20, 1, 1, 1460)
+    kernels.learn(x)
     few = kernels(x)
     kernels.stride = 1
     assert_close(few, kernels(x), rtol=0, atol=0.03)
@@ -325,14 +340,73 @@ def test_sensors_of_a_density_have_their_own_levels(waves):
 # -- few labels ------------------------------------------------------------------------------------------------
 
 
-def test_the_classifier_has_defaults_for_series(waves, monkeypatch):
-    monkeypatch.setattr(recipes, "MOST_EPOCHS", 2)
+def test_a_view_is_pca_of_standardised_values_on_one_scale(waves):
+    Z = _Features().fit(waves).transform(waves)
+    expected = PCA(48).fit_transform((waves - waves.mean(axis=0)) / waves.std(axis=0))
+    assert_allclose(np.abs(np.corrcoef(Z[:, :6].T, expected[:, :6].T)[:6, 6:]), np.eye(6), atol=1e-6)
+    assert_allclose(Z.var(axis=0, ddof=1).mean(), 1)
+    assert_allclose(Z.mean(axis=0), 0, atol=1e-9)
+
+
+def test_a_view_of_kernels_does_not_depend_on_units(waves):
+    other = waves * np.repeat([1000.0, 0.001], 24) + 5
+    Z, again = (_Features((2, 1, 24), n_windows=3).fit(X).transform(X) for X in (waves, other))
+    assert_allclose(Z, again, atol=1e-3)
+
+
+def when_and_what(n, random):
+    """Two questions of a row of 60 steps: whether its teeth rise slowly, at any time; whether a step is late."""
+    X, what = sawtooth(n, random)
+    when = random.randint(2, size=n)
+    step = np.arange(60) >= np.where(when == 1, 36, 24)[:, np.newaxis] + random.randint(-4, 5, size=(n, 1))
+    noise = 0.1 * random.normal(size=(2, n, 60))
+    return X + noise[0], what, step + noise[1], when
+
+
+def test_the_classifier_finds_what_happens_and_when():
+    """Five labels a class, by the defaults, which also are fast: no net is trained but for three epochs."""
+    X, what, Y, when = when_and_what(160, np.random.RandomState(0))
+    for Z, y in ((X, what), (Y, when)):
+        few = np.full(160, -1)
+        for c in (0, 1):
+            few[np.flatnonzero(y[:100] == c)[:5]] = c
+        classifier = EncoderClassifier(image_shape=(1, 60), random_state=0).fit(Z[:100], few[:100])
+        assert classifier.score(Z[100:], y[100:]) > 0.95
+        assert np.mean(classifier.transduction_ == y[:100]) > 0.95
+        assert (classifier.n_rounds_, classifier.steps_, classifier.encoder_.max_iter) == (0, [], 3)
+        assert np.mean(classifier.predict_proba(Z[:100]).argmax(1) == classifier.label_distributions_.argmax(1)) > 0.97
+    again = pickle.loads(pickle.dumps(classifier))
+    assert_array_equal(again.predict_proba(Y), classifier.predict_proba(Y))
+
+
+def test_the_classifier_has_defaults_for_series(waves):
     y = np.arange(40) % 2
     X = waves[:40] * np.where(y[:, np.newaxis] == 1, np.repeat([0.2, 1], 24), 1)  # an amplitude of the small channel
     few = np.where(np.arange(40) < 8, y, -1)
-    classifier = EncoderClassifier(image_shape=(2, 1, 24), max_iter=1, random_state=0).fit(X, few)
-    assert np.mean(classifier.transduction_ == y) > 0.95
+    classifier = EncoderClassifier(image_shape=(2, 1, 24), random_state=0).fit(X, few)
+    assert np.mean(classifier.transduction_ == y) > 0.75
     assert classifier.encoder_.corruption == classifier.augmentation_ == "elastic"
+    X[::3, 30] = np.nan
+    classifier.fit(X, few)
+    assert np.isfinite(classifier.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("n_steps", [2, 3])
+def test_the_classifier_takes_a_series_of_two_steps(channels, n_steps):
+    random = np.random.RandomState(0)
+    y = np.arange(60) % 2
+    X = random.normal(size=(60, channels * n_steps)) + 4 * y[:, np.newaxis]
+    few = np.where(np.arange(60) < 10, y, -1)
+    classifier = EncoderClassifier(image_shape=(channels, 1, n_steps), random_state=0).fit(X, few)
+    assert classifier.score(X, y) > 0.95
+
+
+def test_the_classifier_takes_series_of_one_label_a_class(waves):
+    few = np.where(np.arange(30) < 3, np.arange(30), -1)
+    classifier = EncoderClassifier(image_shape=(2, 1, 24), random_state=0).fit(waves[:30], few)
+    assert_allclose(list(classifier.shares_.values()), 1 / 6)
+    assert np.isin(classifier.predict(waves), few[:3]).all()
 
 
 # -- bad input -------------------------------------------------------------------------------------------------

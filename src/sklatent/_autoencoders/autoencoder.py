@@ -15,7 +15,7 @@ from .._nn.scaling import Affine
 from .base import CoderTransformer
 from .starts import pca_start, pooled_start
 
-ROWS_AT_ONCE = 256  # of which the features of random kernels are made
+ROWS_AT_ONCE = 256  # of which the features of kernels are made
 
 
 @fill_doc
@@ -61,8 +61,8 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
     NaN marks what is missing, in ``fit`` and in new rows. A mixture of Gaussians fitted by EM fills it in, by its mean
     given the rest of the row, for the encoder to see; only what is observed counts in the loss and the score.
 
-    Series under ``"affine"`` or ``"elastic"`` start elsewhere: the encoder at PCA of how often each of many random
-    kernels fits anywhere in the row (Dempster et al. 2020), the decoder at a ridge regression of the rows on these
+    Series under ``"affine"`` or ``"elastic"`` start elsewhere: the encoder at PCA of how often each of many kernels
+    fits anywhere in the row (Dempster et al. 2021), the decoder at a ridge regression of the rows on these
     codes. They say what happens, not when: good for few labels, poor for rebuilding.
 
     The encoder sees rows clipped to the range of ``fit``, so that a value outside it moves the code no farther;
@@ -77,8 +77,8 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
     P. Vincent, H. Larochelle, Y. Bengio, P.-A. Manzagol, "Extracting and composing robust features with denoising
     autoencoders", 2008.
 
-    A. Dempster, F. Petitjean, G. I. Webb, "ROCKET: exceptionally fast and accurate time series classification using
-    random convolutional kernels", 2020.
+    A. Dempster, D. F. Schmidt, G. I. Webb, "MiniRocket: a very fast (almost) deterministic transform for time series
+    classification", 2021.
 
     Examples
     --------
@@ -164,7 +164,9 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
 
     def _pooled_features(self, U):
         encoder = self._module.encoder
-        chunks = torch.from_numpy(U).to(encoder.weight).split(ROWS_AT_ONCE)
+        rows = torch.from_numpy(U).to(encoder.weight)
+        encoder.kernels.learn(rows.unflatten(1, encoder.input_shape))
+        chunks = rows.split(ROWS_AT_ONCE)
         return torch.cat([encoder.features(chunk) for chunk in chunks]).cpu().double().numpy()
 
     def _may_start(self):

@@ -72,16 +72,17 @@ activation : {"relu", "tanh", "logistic", "identity"}, default="relu"
     Of the hidden layers."""
 
 CORRUPTION = """\
-corruption : {"noise", "mask", "swap", "affine", "elastic", "flip"}, list or dict of these, callable or None, \
+corruption : {"noise", "mask", "swap", "affine", "elastic", "flip", "color"}, list or dict of these, callable or None, \
 default=None
     What is done to the rows that the encoder sees in training, while the clean row stays the target:
     ``"noise"`` adds Gaussian noise; ``"mask"`` blanks features, or patches of an image; ``"swap"`` puts in the
     same feature of another row, good for tables; ``"affine"`` shifts, turns, scales and shears an image, and so
     makes codes that say what is shown, not how it lies; ``"elastic"`` also bends it; ``"flip"`` mirrors it left to
-    right. A list does several in turn; a dict also gives their strengths, as in ``{"elastic": 1.5, "mask": 0.3}``:
-    for ``"noise"`` the standard deviation (default 0.5), for ``"mask"`` (0.3), ``"swap"`` (0.25) and ``"flip"``
-    (0.5) the share, for the warps a factor (1). Of a series ``"affine"`` shifts and stretches time and scales each
-    channel, ``"elastic"`` also bends time, and ``"mask"`` drops windows and channels. A callable maps a tensor
+    right; ``"color"`` changes its brightness, contrast and saturation. A list does several in turn; a dict also gives
+    their strengths, as in ``{"elastic": 1.5, "mask": 0.3}``: for ``"noise"`` the standard deviation (default 0.5), for
+    ``"mask"`` (0.3), ``"swap"`` (0.25) and ``"flip"`` (0.5) the share, for the warps and ``"color"`` a factor (1). Of a
+    series ``"affine"`` shifts and stretches time and scales each channel, ``"elastic"`` also bends time, and ``"mask"``
+    drops windows and channels. A callable maps a tensor
     (n, *input_shape) in scaled units to one alike."""
 
 N_LEVELS = """\

@@ -73,6 +73,29 @@ class Flip:
         return torch.where(torch.rand_like(u[:, :1, :1, :1]) < self.fraction, u.flip(3), u)
 
 
+class ColorJitter:
+    """Another brightness, contrast and saturation of each image, each uniform within +- its strength.
+
+    ``brightness`` is added, in standard deviations of the pixels; contrast (about the image's mean) and saturation
+    (about the mean of a pixel's channels) are factors, in log units. Images of one channel have no saturation.
+    """
+
+    def __init__(self, brightness=0.0, contrast=0.0, saturation=0.0):
+        self.brightness, self.contrast, self.saturation = brightness, contrast, saturation
+
+    def __call__(self, u):  # (n, c, h, w)
+        brightness, contrast, saturation = (2 * torch.rand_like(u[:, :1, :1, :1].expand(-1, 3, 1, 1)) - 1).split(1, 1)
+        grey = u.mean(1, keepdim=True)
+        u = grey + (self.saturation * saturation).exp() * (u - grey)
+        mean = u.mean((1, 2, 3), keepdim=True)
+        return mean + (self.contrast * contrast).exp() * (u - mean) + self.brightness * brightness
+
+
+def color(strength=1.0):
+    """Brightness by up to 0.4 standard deviations, contrast and saturation by up to 0.4, times ``strength``."""
+    return ColorJitter(0.4 * strength, 0.4 * strength, 0.4 * strength)
+
+
 class Warp:
     """A random affine map per image: shift, rotation, scale and shear, each uniform within +- its strength.
 
@@ -142,8 +165,9 @@ class Chain:
 
 
 OF_TABLES = {"noise": Noise, "mask": Mask, "swap": Swap}
-OF_IMAGES = OF_TABLES | {"affine": affine, "elastic": elastic, "flip": Flip}
+OF_IMAGES = OF_TABLES | {"affine": affine, "elastic": elastic, "flip": Flip, "color": color}
 OF_SERIES = OF_IMAGES | {"mask": series.Gaps, "affine": series.affine, "elastic": series.elastic}
+del OF_SERIES["color"]
 CORRUPTIONS = set(OF_IMAGES)  # the names
 
 
@@ -163,6 +187,8 @@ def make_corruption(corruption, image_shape=None, parameter="corruption"):
             raise ValueError(
                 f"{parameter}={name!r} is not one of {sorted(CORRUPTIONS)}. A callable goes alone, not among others."
             )
+        if name == "color" and image_shape is not None and name not in known:
+            raise ValueError(f"{parameter}='color' is for images, but image_shape={tuple(image_shape)} is a series.")
         if name not in known:
             raise ValueError(
                 f"{parameter}={name!r} warps images and series, but image_shape is None. Pass the (channels, height, "
@@ -188,7 +214,7 @@ def _strength(name, corruption, parameter):
     if not isinstance(corruption, dict):
         return []
     strength = corruption[name]
-    most = math.inf if name in ("noise", "affine", "elastic") else 1
+    most = math.inf if name in ("noise", "affine", "elastic", "color") else 1
     if not isinstance(strength, Real) or not 0 <= strength <= most:
         raise ValueError(f"{parameter}={corruption!r}: the strength of {name!r} must lie between 0 and {most}.")
     return [strength]

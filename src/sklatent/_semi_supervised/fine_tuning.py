@@ -247,7 +247,7 @@ class FineTuning(TorchEstimator):
         rows = np.sort(some_rows(known, ROWS_TO_ASK, seed))
         X, known, weights = X[rows], known[rows], None if weights is None else weights[rows]
         Z = self.encoder_._apply_checked(encode, X)  # has seen no label, under warm_start neither
-        opinions = defaults.opinions(seed).fit(X, Z, self._new_graph().fit(Z, known), known, weights)
+        opinions = defaults.opinions(self.image_shape_, seed).fit(X, Z, self._new_graph().fit(Z, known), known, weights)
         self.shares_ = opinions.shares_
         if opinions.by_codes_ and defaults.n_rounds:
             return steps

@@ -1,29 +1,31 @@
-"""Defaults of ``EncoderClassifier`` that were measured, for images, for tables and for series.
+"""Defaults of ``EncoderClassifier`` that were measured, for images in grey and in colour, for tables and for series.
 
-``benchmarks/results/low_label_cpu.md`` says what the first two were chosen on. The last is a
-first choice, looked at on Trace alone.
+``benchmarks/results/low_label_cpu.md`` says what they were chosen on.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
 from .._autoencoders.autoencoder import AutoencoderTransformer
 from .._autoencoders.two_views import TwoViewTransformer
 from .._bridge.training import epochs
+from .._nn.series import is_series
+from .label_spreading import GraphLabelSpreading
 from .labels import UNLABELLED
 from .pool import _Opinions
 from .targets import repeated, with_labels_repeated
-from .views import _NormalScores
+from .views import _Features, _NormalScores
 
 MOST_EPOCHS = 180  # of any training
+PENALTIES = np.logspace(-2, 5, 8)  # of a ridge: the one that errs least on labels left out in turn
 MOST_TAUGHT = 20_000  # unlabelled rows that one training learns what the graph says of
 
 
@@ -62,7 +64,7 @@ class Recipe:
     n_rounds: int
     labels_first: bool  # learn the labelled rows before the first graph is made
     asks_pca: bool  # let the net learn the mean of what graphs over its codes and over a PCA say
-    opinions: Callable | None  # seed -> who is asked beside the graph over codes
+    opinions: Callable | None  # (image_shape, seed) -> who is asked beside the graph over codes
 
     def steps(self, known, apart, batch_size, n_rounds, counts, seed, again=False):
         """What the net is to learn of rows of which some are labelled, in turn; each row counts so often.
@@ -96,7 +98,7 @@ class Recipe:
         return self.encoder(64, **{"max_iter": n_epochs, **options})
 
 
-def of_tables(seed):
+def of_tables(image_shape, seed):
     """Planes, balls and boxes."""
     members = {
         "plane": ("scores", LogisticRegression(max_iter=1000)),
@@ -106,6 +108,22 @@ def of_tables(seed):
         "codes": ("codes", LogisticRegression(max_iter=1000)),
     }
     return _Opinions({"values": FunctionTransformer(), "scores": _NormalScores()}, members, seed)
+
+
+def of_series(image_shape, seed):
+    """What happens, and in which third of the row, by kernels; and the values, where the time tells the class."""
+    views = {"kernels": _Features(image_shape, n_windows=3, random_state=seed), "values": _Features(random_state=seed)}
+    return _Opinions(views, _graph_and_plane_of(("kernels", "values")), seed)
+
+
+def of_color(image_shape, seed):
+    """Typical patches, and where they are."""
+    return _Opinions({"patches": _Features(image_shape, 3, seed)}, _graph_and_plane_of(("patches",)), seed)
+
+
+def _graph_and_plane_of(views):
+    planes = {name: (name, RidgeClassifierCV(PENALTIES)) for name in ("codes", *views)}
+    return {**planes, **{f"graph of {name}": (name, GraphLabelSpreading()) for name in views}}
 
 
 IMAGES = Recipe(
@@ -140,15 +158,25 @@ TABLES = Recipe(
 SERIES = Recipe(
     encoder=AutoencoderTransformer,
     options={"loss": "squared_error", "corruption": "elastic", "batch_size": 64},
-    pretraining_steps=200,
+    pretraining_steps=1,
     on_labels=Schedule(0, 800, 800, 1e-3),
     on_graph=Schedule(0, 800, 800, 1e-3),
     augmentation="elastic",
     vat=0.0,
-    n_rounds=1,
-    labels_first=True,
+    n_rounds=0,
+    labels_first=False,
     asks_pca=False,
-    opinions=None,
+    opinions=of_series,
+)
+
+COLOR = replace(
+    IMAGES,
+    pretraining_steps=1,
+    augmentation={"affine": 0.6, "flip": 0.5, "color": 1.0},
+    n_rounds=0,
+    labels_first=False,
+    asks_pca=False,
+    opinions=of_color,
 )
 
 
@@ -156,4 +184,6 @@ def recipe(image_shape):
     """The one for rows that fold to this shape, or for tables if it is None."""
     if image_shape is None:
         return TABLES
-    return SERIES if image_shape[-2] == 1 else IMAGES
+    if is_series(image_shape):
+        return SERIES
+    return COLOR if len(image_shape) == 3 and image_shape[0] == 3 else IMAGES
