@@ -414,7 +414,9 @@ def test_imbalanced_labels_and_a_class_that_no_label_names(digits, labels, encod
 
 @pytest.mark.parametrize("encoder", [PCA(2), PixelCNNDensity(), FrozenEstimator(PCA(2))])
 def test_an_encoder_of_another_kind(encoder, rows):
-    with pytest.raises(TypeError, match="encoder must be an AutoencoderTransformer or a VAETransformer"):
+    with pytest.raises(
+        TypeError, match="encoder must be a TwoViewTransformer, an AutoencoderTransformer or a VAETransformer"
+    ):
         quick(encoder).fit(*rows)
 
 
@@ -521,7 +523,8 @@ def test_few_rows_are_taught_of_many(monkeypatch):
 
 
 def test_verbose_names_the_stages_and_what_is_left(digits, labels, capsys):
-    quick(tiny(verbose=0), verbose=1, max_iter=1).fit(digits[:100], few(labels[:100], 2))
+    encoder = tiny(image_shape=(8, 8), verbose=0)
+    quick(encoder, image_shape=(8, 8), verbose=1, max_iter=1, n_rounds=1).fit(digits[:100], few(labels[:100], 2))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["1 of 4", "2 of 4", "3 of 4", "4 of 4"]
     assert "the encoder learns 100 rows, 30 epochs" in lines[0]
@@ -596,7 +599,7 @@ def test_other_rows_cannot_be_gone_on_with(rows):
 
 def test_going_on_works_after_pickling_and_without_unlabelled_rows(rows):
     X, y = rows
-    classifier = quick(tiny(), warm_start=True, max_iter=60).fit(X, few(y, 3))
+    classifier = quick(tiny(), warm_start=True, max_iter=300).fit(X, few(y, 3))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         classifier = pickle.loads(pickle.dumps(classifier))

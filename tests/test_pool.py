@@ -98,6 +98,8 @@ def test_new_rows_and_those_of_fit_get_the_weighted_mean(ring):
         opinions.shares_[name] * q ** powers[name] / (q ** powers[name]).sum(axis=1, keepdims=True)
         for name, q in said.items()
     )
+    expected = expected**opinions._power_
+    expected /= expected.sum(axis=1, keepdims=True)
     assert_allclose(found, expected, atol=1e-9)
     assert_allclose(opinions.predict_proba(X[:5], Z[:5]).sum(axis=1), 1)
 
@@ -150,7 +152,7 @@ def test_a_file_of_opinions_holds_arrays_alone(ring):
     X, Z, y = ring
     opinions = asked(X, Z, few(y, 10))
     kinds = {type(value) for value in opinions.__getstate__().values()}
-    assert kinds <= {np.ndarray, int, str, bool, dict, GraphLabelSpreading}
+    assert kinds <= {np.ndarray, int, float, str, bool, dict, GraphLabelSpreading}
     assert "_classifiers_" not in opinions.__getstate__()
     loaded = pickle.loads(pickle.dumps(opinions))
     assert_array_equal(loaded.predict_proba(X, Z), opinions.predict_proba(X, Z))

@@ -203,6 +203,7 @@ class FineTuning(TorchEstimator):
                 q, by_pca = self._said_by_graph(X[taught], known[taught], seed, by_pca)
                 before, said = said, q.argmax(axis=1)
                 if before is not None and np.mean(before == said) >= SETTLED:
+                    stages.skip(len(steps) - i - 1)
                     break
                 targets[taught] = pseudo_labels(q, codes[taught], of_classes)
             self.steps_.append({"learns": step.learns, "max_iter": step.max_iter, "encoder_learning_rate": step.rate})

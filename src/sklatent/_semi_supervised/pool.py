@@ -9,6 +9,7 @@ from .graph import calibrate, folds, sharpen
 from .label_spreading import GraphLabelSpreading
 from .labels import UNLABELLED
 
+OF_CODES = ("codes", "plain codes")  # each standardised, or all on one scale
 MOST_LABELLED = 2000  # rows that the members but the graphs learn from
 LARGEST = 1e38  # value that trees, which are float32, can hold
 FLOOR = 1e-3  # of a probability, where its logarithm counts
@@ -20,8 +21,9 @@ class _Opinions(Estimator):
     """Weighted mean of what a graph over codes says, and others: graphs, and classifiers of the labelled rows.
 
     A graph is right where classes are clusters, logistic regression where they are sides of a plane, trees where they
-    are boxes; and each of what it sees. Each is calibrated by a power, as a graph is; the shares are those under which
-    labels held out are most likely (D. H. Wolpert, "Stacked generalization", 1992), with a prior for equal ones.
+    are boxes; and each of what it sees. Each is calibrated by a power, as a graph is, and so is the mean; the shares
+    are those under which labels held out are most likely (D. H. Wolpert, "Stacked generalization", 1992), with a prior
+    for equal ones.
 
     A file of it holds the labelled rows, and no classifier: loading it fits these anew, which takes less than a second.
 
@@ -30,7 +32,8 @@ class _Opinions(Estimator):
     views : dict of str to transformer
         Of the rows as they are, not fitted.
     members : dict of str to (str, classifier)
-        Beside "graph", the graph over codes: who else is asked, not fitted, and which view it sees, or "codes".
+        Beside "graph", the graph over codes: who else is asked, not fitted, and what it sees: a view or one of
+        ``OF_CODES``.
     random_state : int
 
     Attributes
@@ -109,12 +112,16 @@ class _Opinions(Estimator):
     def _seen(self, X, Z):
         """View -> what it makes of rows."""
         seen = {name: view.transform(_held(X)) for name, view in self._views_.items()}
-        return {**seen, "codes": (Z - self._center_) / self._scale_}
+        Z = Z - self._center_
+        return {**seen, "codes": Z / self._scale_, "plain codes": Z / np.sqrt(np.square(self._scale_).mean())}
 
     def _mixed(self, X, Z, by_graph):
         seen, models = self._seen(X, Z), {**self._classifiers_, **self._graphs_}
         said = {name: _distributions(model, seen[self.members[name][0]]) for name, model in models.items()}
         said["graph"] = by_graph
+        return sharpen(self._mean(said), self._power_)
+
+    def _mean(self, said):
         return sum(share * sharpen(said[name], self._powers_[name]) for name, share in self.shares_.items())
 
     def _hold_out(self):
@@ -131,7 +138,7 @@ class _Opinions(Estimator):
         """Powers and shares, by labels held out; all alike where none can be."""
         codes, names = self._codes_, list(held_out)
         tested = ~np.isnan(held_out["graph"][:, 0])
-        self.by_codes_ = False
+        self.by_codes_, self._power_ = False, 1.0
         self._powers_, self.shares_ = dict.fromkeys(names, 1.0), dict.fromkeys(names, 1 / len(names))
         if tested.any():
             codes = codes[tested]
@@ -142,7 +149,8 @@ class _Opinions(Estimator):
             ]
             shares = best_shares(np.array(chances), self._weights_[tested])
             self.shares_ = dict(zip(names, shares.tolist(), strict=True))
-            others = [name for name, (view, _) in self.members.items() if view != "codes"]
+            self._power_ = calibrate(self._mean({name: q[tested] for name, q in held_out.items()}), codes)
+            others = [name for name, (view, _) in self.members.items() if view not in OF_CODES]
             self.by_codes_ = sum(self.shares_[name] for name in others) < 0.5
 
     def _supervised(self):
