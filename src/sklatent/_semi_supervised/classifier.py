@@ -24,12 +24,16 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
 
     The encoder is trained on all rows, without labels. Then a net, the encoder and a linear head, learns the labelled
     rows under augmentation. If other rows are unlabelled (``y == -1``), the labels are spread over a graph of the codes
-    that it now gives; the net learns what the graph says of all rows; and the labels are spread anew over the codes of
-    the better net, which is what predicts. Rows of a table, for which no augmentation stands in for more labels, go to
-    the graph at once; and where classes of a table are no clusters, others know better: logistic regression on the
-    codes and on normal scores of the features, an SVC on these, extremely randomised trees and a random forest. Their
-    shares fit labels held out. If the graph and the regression on codes have more than half, it goes on as said; if
-    not, the weighted mean predicts, and no net learns unless ``n_rounds`` says so. Each row i of a batch adds
+    that it now gives; the net learns what the graph says, averaged with what one over a PCA of the rows says; and the
+    labels are spread anew over the codes of the better net, which is what predicts.
+
+    So it is for images. Where nothing stands in for more labels, on tables, series and images in colour, several
+    opinions are asked at once, each right on other data, and weighted by shares that fit labels held out. On tables:
+    the graph; logistic regression on the codes and on normal scores of the features, an SVC on these, extremely
+    randomised trees and a random forest. If the first two have more than half, classes are clusters, and the net learns
+    from the graph. If not, the weighted mean predicts, and no net learns unless ``n_rounds`` says so. On series and
+    images in colour the mean always predicts: graphs and ridge regressions on the codes, on the values of a series and
+    on what typical kernels (Dempster et al. 2021) or patches (Coates et al. 2011) find. Each row i of a batch adds
 
     .. math:: -w_i \, \log p(c_i \mid \tilde x_i)
 
@@ -42,18 +46,18 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
     ----------
     encoder : TwoViewTransformer, AutoencoderTransformer, VAETransformer, FrozenEstimator or None, default=None
         A clone of it is fitted to all rows; in a ``FrozenEstimator`` it is fitted already, and stays as it is. None
-        is an autoencoder of 64 codes: convolutional, and shown warped images with patches masked, or series warped in
-        time, if ``image_shape`` is given; else dense, and shown rows in which features are swapped.
+        has 64 codes and is a ``TwoViewTransformer`` for images, and an autoencoder for tables, of rows in which
+        features are swapped, and for series, of rows warped in time.
     image_shape : tuple of int or None, default=None
         Of the rows, for ``encoder=None``; see there.
     graph : GraphLabelSpreading or None, default=None
         What spreads the labels over the codes. None is ``GraphLabelSpreading()``.
     n_rounds : int or None, default=None
-        How often the net learns from the graph, and the graph is made anew from its codes. None is 1 for images and
-        series, and for tables 2, or 0 where the opinions predict.
+        How often the net learns from the graph, and the graph is made anew from its codes, unless that says the same
+        of 99.5 % of the rows. None is 2, or 0 where opinions predict.
     augmentation : "auto", name, list, dict, callable or None, default="auto"
         What is done to the rows that the net sees in training, in the terms of ``corruption`` of the encoders.
-        ``"auto"`` warps images and masks features of tables.
+        ``"auto"`` warps images and series, mirrors and recolours images in colour too, and masks features of tables.
     mixup : float, default={mixup}
         Pairs of rows and their labels are mixed in shares from Beta(mixup, mixup); 0 mixes nothing.
     vat : float or None, default=None
@@ -73,8 +77,9 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
     ema_decay : float, default={ema_decay}
         Decay of an exponential moving average of the weights over the steps, which then takes their place. 0: none.
     max_iter : int or None, default=None
-        Epochs of each training. None: as many as make about 800 steps, and 3,600 where images learn their labels; from
-        1 to 180. Where others are unlabelled, an epoch of labelled images shows them so often that it has 20 steps.
+        Epochs of each training. None: as many as make 60 steps for each root of the labels of images, from 400 to
+        2,000, 800 for those of others, and from the graph 300 steps for images and 400 for tables; from 1 to 180. Where
+        others are unlabelled, an epoch of labelled images shows them so often that it has 20 steps.
     batch_size : int, default={batch_size}
         Rows in a step of training; all rows if there are fewer.
     {early_stopping}
@@ -89,8 +94,7 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
     encoder_ : TwoViewTransformer, AutoencoderTransformer or VAETransformer
         As it was before it was fine-tuned.
     shares_ : dict of str to float
-        On tables with unlabelled rows: of "plane", "kernel", "extra trees" and "forest" on the features, and of "codes"
-        and "graph".
+        Of the opinions, by name; where they were asked.
     graph_ : GraphLabelSpreading
         Fitted to the codes of the last round, of up to 2,000 rows without copies; only if there were unlabelled rows,
         as the next three.
@@ -122,7 +126,8 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
     Fitted with unlabelled rows, it holds the codes of all rows of ``fit`` in ``graph_``, and so does a pickle of it:
     they predict, and cannot be left out; with the decoder of ``encoder_``, whom it is given to can rebuild the rows
     roughly. What it says of each row, ``label_distributions_`` and ``transduction_``, here and in ``graph_``, can be
-    deleted: ``predict`` does without. Without unlabelled rows it holds none of this.
+    deleted: ``predict`` does without. Where opinions predict it also holds up to 2,000 labelled rows as they are, and
+    on series and images in colour features of all rows. Without unlabelled rows it holds none of this.
 
     References
     ----------
@@ -131,6 +136,13 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
 
     G. E. Hinton, R. R. Salakhutdinov, "Reducing the dimensionality of data with neural networks", 2006 (pretrained
     autoencoders, fine-tuned).
+
+    D. H. Wolpert, "Stacked generalization", 1992 (shares of opinions by labels held out).
+
+    A. Coates, H. Lee, A. Y. Ng, "An analysis of single-layer networks in unsupervised feature learning", 2011.
+
+    A. Dempster, D. F. Schmidt, G. I. Webb, "MiniRocket: a very fast (almost) deterministic transform for time series
+    classification", 2021.
 
     H. Zhang, M. Cisse, Y. N. Dauphin, D. Lopez-Paz, "mixup: Beyond empirical risk minimization", 2018.
 
