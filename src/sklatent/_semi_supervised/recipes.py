@@ -103,8 +103,8 @@ def of_tables(image_shape, seed):
     members = {
         "plane": ("scores", LogisticRegression(max_iter=1000)),
         "kernel": ("scores", SVC(random_state=seed)),
-        "extra trees": ("values", ExtraTreesClassifier(max_features=None, random_state=seed)),
-        "forest": ("values", RandomForestClassifier(random_state=seed)),
+        "extra trees": ("values", ExtraTreesClassifier(50, max_features=None, random_state=seed)),
+        "forest": ("values", RandomForestClassifier(50, random_state=seed)),
         "codes": ("codes", LogisticRegression(max_iter=1000)),
     }
     return _Opinions({"values": FunctionTransformer(), "scores": _NormalScores()}, members, seed)
