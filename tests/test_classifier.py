@@ -90,6 +90,12 @@ def test_the_recipe_is_that_of_the_kind_of_rows():
     assert {shape: recipe(shape) for shape in kinds} == kinds
 
 
+def test_the_augmentation_makes_the_views_of_images(digits, labels):
+    classifier = EncoderClassifier(image_shape=(8, 8), augmentation={"affine": 0.6}, max_iter=1, random_state=0)
+    assert classifier.fit(digits[:50], labels[:50]).encoder_.corruption == {"affine": 0.6}
+    assert classifier.set_params(augmentation="auto").fit(digits[:50], labels[:50]).encoder_.corruption == "auto"
+
+
 def test_defaults_classify_images_in_color():
     """Red stripes on blue that lie or stand, at any place: four labels a class."""
     random, n = np.random.RandomState(0), 120

@@ -270,7 +270,8 @@ def test_ctrl_c_before_the_first_step_leaves_nothing_fitted():
 def test_ctrl_c_in_the_classifier_keeps_a_usable_one_and_in_pretraining_none():
     y = np.where(np.arange(200) < 30, np.arange(200) % 2, -1)
     encoder = AutoencoderTransformer(2, max_iter=2, random_state=0)
-    classifier = EncoderClassifier(encoder, max_iter=30, random_state=0, callbacks=[Fail(KeyboardInterrupt, epoch=2)])
+    options = {"max_iter": 30, "n_rounds": 1, "random_state": 0}
+    classifier = EncoderClassifier(encoder, callbacks=[Fail(KeyboardInterrupt, epoch=2)], **options)
     with pytest.warns(UserWarning, match="Interrupted in epoch 2 of 30"), pytest.raises(KeyboardInterrupt):
         classifier.fit(X, y)
     assert classifier.n_iter_ == 2
@@ -311,7 +312,7 @@ def test_a_key_pressed_in_a_callback_lets_it_finish_and_goes_on_to_the_caller(ve
     estimator = small(AutoencoderTransformer, callbacks=[Keeps(hook)])
     if verb == "classifier":
         estimator = EncoderClassifier(
-            small(AutoencoderTransformer), callbacks=[Keeps(hook)], max_iter=3, random_state=0
+            small(AutoencoderTransformer), callbacks=[Keeps(hook)], max_iter=3, n_rounds=1, random_state=0
         )
     with pytest.raises(KeyboardInterrupt):
         getattr(estimator, "fit" if verb == "classifier" else verb)(X, LABELS)

@@ -58,6 +58,7 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
     augmentation : "auto", name, list, dict, callable or None, default="auto"
         What is done to the rows that the net sees in training, in the terms of ``corruption`` of the encoders.
         ``"auto"`` warps images and series, mirrors and recolours images in colour too, and masks features of tables.
+        Any other also makes the views of images for ``encoder=None``.
     mixup : float, default={mixup}
         Pairs of rows and their labels are mixed in shares from Beta(mixup, mixup); 0 mixes nothing.
     vat : float or None, default=None

@@ -11,6 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import _safe_indexing
 
 from .._autoencoders.base import EncoderTransformer
+from .._autoencoders.two_views import TwoViewTransformer
 from .._bridge.base import TorchEstimator, fresh_seed
 from .._bridge.batches import Rows
 from .._bridge.callbacks import Freeze, WeightAverage
@@ -141,8 +142,11 @@ class FineTuning(TorchEstimator):
     def _unfitted(self, encoder, X):
         if encoder is not None:
             return clone(encoder)
-        run = {"device": self.device, "precision": self.precision, "verbose": self.verbose}
-        return recipe(self.image_shape_).make_encoder(X, image_shape=self.image_shape, **run)
+        options = {"device": self.device, "precision": self.precision, "verbose": self.verbose}
+        defaults = recipe(self.image_shape_)
+        if defaults.encoder is TwoViewTransformer and self.augmentation not in ("auto", None):
+            options["corruption"] = self.augmentation  # what may change while the row stays what it is
+        return defaults.make_encoder(X, image_shape=self.image_shape, **options)
 
     def _check_the_same_rows(self, X, weights, anew):
         """What ``warm_start`` keeps was learned from the rows of the fit before."""
