@@ -86,8 +86,15 @@ class Pool:
 
 
 def autoencoder():
-    n_epochs = max(3, round(TABLES.pretraining_steps * TABLES.options["batch_size"] / MOST_ROWS))
-    return AutoencoderTransformer(64, loss="squared_error", max_iter=n_epochs, random_state=0, **TABLES.options)
+    n_epochs = max(3, round(TABLES.pretraining.n_steps(MOST_ROWS) * TABLES.options["batch_size"] / MOST_ROWS))
+    return AutoencoderTransformer(
+        64,
+        loss="squared_error",
+        max_iter=n_epochs,
+        learning_rate=TABLES.pretraining.rate,
+        random_state=0,
+        **TABLES.options,
+    )
 
 
 def stages():

@@ -79,8 +79,8 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
         Decay of an exponential moving average of the weights over the steps, which then takes their place. 0: none.
     max_iter : int or None, default=None
         Epochs of each training. None: as many as make 60 steps for each root of the labels of images, from 400 to
-        2,000, 800 for those of others, and from the graph 300 steps for images and 400 for tables; from 1 to 180. Where
-        others are unlabelled, an epoch of labelled images shows them so often that it has 20 steps.
+        2,000, 800 for those of others, and from the graph 300 steps for images and 400 to 800 for tables; from 1 to
+        180. Where others are unlabelled, an epoch of labelled images shows them so often that it has 20 steps.
     batch_size : int, default={batch_size}
         Rows in a step of training; all rows if there are fewer.
     {early_stopping}

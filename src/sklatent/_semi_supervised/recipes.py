@@ -30,12 +30,12 @@ MOST_TAUGHT = 20_000  # unlabelled rows that one training learns what the graph 
 
 
 class Schedule(NamedTuple):
-    """Of one training of the net: how many steps for each root of the rows that it learns, within bounds; the rate."""
+    """Of one training: how many steps for each root of the rows that it learns, within bounds; the rate."""
 
     per_root: float
     least: int
     most: int
-    rate: float  # of the encoder
+    rate: float  # of the encoder, the highest
 
     def n_steps(self, n):
         return int(np.clip(self.per_root * math.sqrt(n), self.least, self.most))
@@ -56,7 +56,7 @@ class Recipe:
 
     encoder: type  # what encoder=None is, and its parameters
     options: dict
-    pretraining_steps: int  # of it; at least three epochs
+    pretraining: Schedule  # of it; at least three epochs
     on_labels: Schedule
     on_graph: Schedule
     augmentation: str | dict
@@ -90,11 +90,11 @@ class Recipe:
 
     def make_encoder(self, X, **options):
         """Not fitted. Of an autoencoder for which the recipe names no loss, the range of X decides."""
-        options = {**self.options, **options}
+        options = {"learning_rate": self.pretraining.rate, **self.options, **options}
         if self.encoder is AutoencoderTransformer and "loss" not in options:
             bounded = X.dtype == np.uint8 or (np.nanmin(X) >= 0 and np.nanmax(X) <= 1)
             options["loss"] = "binary_cross_entropy" if bounded else "squared_error"
-        n_epochs = epochs(self.pretraining_steps, len(X), options["batch_size"], least=3, most=MOST_EPOCHS)
+        n_epochs = epochs(self.pretraining.n_steps(len(X)), len(X), options["batch_size"], least=3, most=MOST_EPOCHS)
         return self.encoder(64, **{"max_iter": n_epochs, **options})
 
 
@@ -129,7 +129,7 @@ def _graph_and_plane_of(views):
 IMAGES = Recipe(
     encoder=TwoViewTransformer,
     options={"hidden_layer_sizes": (16, 32, 64), "batch_size": 128},
-    pretraining_steps=600,
+    pretraining=Schedule(5, 600, 1200, 3e-3),
     on_labels=Schedule(60, 400, 2000, 3e-3),
     on_graph=Schedule(0, 300, 300, 1e-3),
     augmentation="elastic",
@@ -142,10 +142,10 @@ IMAGES = Recipe(
 
 TABLES = Recipe(
     encoder=AutoencoderTransformer,
-    options={"hidden_layer_sizes": (512, 256), "corruption": "swap", "learning_rate": 1e-3, "batch_size": 64},
-    pretraining_steps=600,
+    options={"hidden_layer_sizes": (512, 256), "corruption": "swap", "batch_size": 64},
+    pretraining=Schedule(20, 600, 9000, 1e-3),
     on_labels=Schedule(0, 800, 800, 3e-4),
-    on_graph=Schedule(0, 400, 400, 3e-4),
+    on_graph=Schedule(6, 400, 800, 3e-4),
     augmentation={"mask": 0.3},
     vat=0.1,
     n_rounds=2,
@@ -158,7 +158,7 @@ TABLES = Recipe(
 SERIES = Recipe(
     encoder=AutoencoderTransformer,
     options={"loss": "squared_error", "corruption": "elastic", "batch_size": 64},
-    pretraining_steps=1,
+    pretraining=Schedule(0, 1, 1, 5e-3),
     on_labels=Schedule(0, 800, 800, 1e-3),
     on_graph=Schedule(0, 800, 800, 1e-3),
     augmentation="elastic",
@@ -171,7 +171,7 @@ SERIES = Recipe(
 
 COLOR = replace(
     IMAGES,
-    pretraining_steps=1,
+    pretraining=Schedule(0, 1, 1, 3e-3),
     augmentation={"affine": 0.6, "flip": 0.5, "color": 1.0},
     n_rounds=0,
     labels_first=False,
