@@ -129,7 +129,7 @@ def _graph_and_plane_of(views):
 IMAGES = Recipe(
     encoder=TwoViewTransformer,
     options={"hidden_layer_sizes": (16, 32, 64), "batch_size": 128},
-    pretraining=Schedule(5, 600, 1200, 3e-3),
+    pretraining=Schedule(0, 600, 600, 3e-3),
     on_labels=Schedule(60, 400, 2000, 3e-3),
     on_graph=Schedule(0, 300, 300, 1e-3),
     augmentation="elastic",
