@@ -56,7 +56,7 @@ class FineTuning(TorchEstimator):
         self._forget_graph()  # of the fit before
         if graph:
             self.agreement_ = compare_with_pca(X, self._codes(X), known, seed)
-            if recipe(self.image_shape_).opinions is None:  # these know the values too
+            if recipe(self.image_shape_).n_rounds:  # else no net learns, and opinions know the values too
                 tell_if_behind(self.agreement_, known)
             steps = self._ask(steps, stages, X, known, weights, seed)
         pressed = self._learn(steps, stages, X, codes, weights, known, apart, seed, keep=anew)
