@@ -246,7 +246,7 @@ class FineTuning(TorchEstimator):
         self.label_distributions_, self.transduction_ = found[place], self.classes_[best[place]]
 
     def _ask(self, steps, stages, X, known, weights, seed):
-        """Others than the graph, on tables: where labels held out speak for them, they predict, and no net learns."""
+        """Others than the graph: where labels held out speak for them, or no net is to learn, they predict."""
         defaults = recipe(self.image_shape_)
         if defaults.opinions is None:
             return steps

@@ -305,11 +305,13 @@ def _check_finite(distances, X):
 
 
 def some_rows(codes, most, seed):
-    """Indices of the labelled rows, or of ``most`` of them, and then of others, as many as that makes in all."""
+    """Indices of the labelled rows, or of ``most`` of them, one of each class, and then of others, up to ``most``."""
     random = np.random.RandomState(seed)
     labelled, rest = np.flatnonzero(codes != UNLABELLED), np.flatnonzero(codes == UNLABELLED)
     if len(labelled) > most:
         labelled = random.permutation(labelled)
+        first = np.unique(codes[labelled], return_index=True)[1]
+        labelled = np.concatenate([labelled[first], np.delete(labelled, first)])
     return np.concatenate([labelled, random.permutation(rest)])[:most]
 
 

@@ -6,7 +6,7 @@ from sklearn.base import clone
 
 from .._bridge.state import Estimator
 from .graph import calibrate, folds, sharpen
-from .label_spreading import GraphLabelSpreading
+from .label_spreading import GraphLabelSpreading, some_rows
 from .labels import UNLABELLED
 
 OF_CODES = ("codes", "plain codes")  # each standardised, or all on one scale
@@ -183,12 +183,7 @@ def _held(X):
 
 def _some(codes, seed):
     """Indices of ``MOST_LABELLED`` at most, among them one of each class."""
-    if len(codes) <= MOST_LABELLED:
-        return np.arange(len(codes))
-    order = np.random.RandomState(seed).permutation(len(codes))
-    first = order[np.unique(codes[order], return_index=True)[1]]
-    rest = order[~np.isin(order, first)]
-    return np.sort(np.concatenate([first, rest])[:MOST_LABELLED])
+    return np.sort(some_rows(codes, MOST_LABELLED, seed))
 
 
 def _distributions(model, rows):
