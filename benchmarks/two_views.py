@@ -12,7 +12,7 @@ Defaults, but for networks of 16, 32, 64 channels on MNIST. The autoencoder sees
 tables.
 
 The defaults of ``TwoViewTransformer`` were chosen on training rows of digits (other splits) and MNIST, on breast
-cancer, wine, and the series Trace and ACSF1.
+cancer, wine, and the series Trace.
 """
 
 import sys
