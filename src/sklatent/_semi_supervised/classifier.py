@@ -211,8 +211,6 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
 
         Raises
         ------
-        ImportError
-            If rows are unlabelled and more than 100,000 differ, but pynndescent is not installed.
         TypeError
             If ``encoder`` is none of this library's.
         ValueError

@@ -14,6 +14,7 @@ from .._bridge.state import Estimator, all_or_nothing, warn
 from . import graph
 from .diffusion import Graph
 from .labels import UNLABELLED, MostLikelyClass, check_missing, encode_labels
+from .neighbors import Neighbors
 
 ALPHAS = (0.99, 0.95, 0.8, 0.5)  # of alpha="auto": the first that errs no more than the best, but for chance
 POWER = 4.0  # of the distributions, where no label can be held out
@@ -91,9 +92,8 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
     Notes
     -----
     Distances are Euclidean: features of different units need a ``StandardScaler`` in front. Rows that coincide are
-    one node of the graph. Neighbours are exact up to 100,000 different rows (20 s on one core for 60,000 rows of 64
-    features) and beyond that found by pynndescent, an extra: ``pip install "sklatent[approximate]"``. Memory is linear
-    in the number of rows.
+    one node of the graph. Neighbours are exact: their search takes time in proportion to the square of the number of
+    rows, and memory in proportion to the number.
 
     The fitted object holds the rows of ``fit``, and so does a pickle of it: new rows are compared with them. Whom it is
     given to can read them; they cannot be left out. What it says of each, ``label_distributions_`` and
@@ -266,8 +266,8 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
         return graph.similarity(distances, rows)
 
     def _grow(self):
-        """The index follows from the nodes, so a pickle holds these alone; pynndescent takes as long as in ``fit``."""
-        self._index_ = graph.neighbor_index(self._nodes_, self._k_, self.n_jobs)
+        """The index follows from the nodes, so a pickle holds these alone."""
+        self._index_ = Neighbors(self._nodes_, self._k_, self.n_jobs)
 
     def __getstate__(self):
         return {name: value for name, value in super().__getstate__().items() if name != "_index_"}
