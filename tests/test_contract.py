@@ -2,7 +2,6 @@
 
 import ast
 import inspect
-import os
 import re
 import subprocess
 import sys
@@ -17,7 +16,6 @@ import sklatent
 from sklatent._bridge import unsupervised
 from sklatent._semi_supervised import recipes
 
-os.environ.setdefault("SCIPY_ARRAY_API", "1")  # else one of the checks is skipped
 SOURCES = sorted(Path(sklatent.__file__).parent.rglob("*.py"))
 
 

@@ -103,7 +103,8 @@ class VAE(Coder):
             # the normalisers of p(z) and q(z|x) cancel, but for the standard deviations
             prior_to_posterior = 0.5 * exact_sum(draws.square() + log_variance - z.square())
             log_weight = self._log_likelihood(target, z, seen) + prior_to_posterior  # (s, n)
-            total = torch.logaddexp(total, log_weight.logsumexp(0))
+            # over the last axis: how a sum over the first is taken depends on the rows beside
+            total = torch.logaddexp(total, log_weight.T.contiguous().logsumexp(1))
         return self._with_linear(u, total - math.log(len(noise)), seen)
 
     def _proposal(self, u, seen):

@@ -9,6 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._bridge.inference import as_given
 from .._bridge.rows import detached
 from .._bridge.state import Estimator, all_or_nothing, warn
 from . import graph
@@ -193,12 +194,12 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
         probabilities : ndarray of shape (n_samples, n_classes), float64
         """
         check_is_fitted(self)
-        X = validate_data(self, detached(X), dtype=[np.float64, np.float32], reset=False)
+        given, X = X, validate_data(self, detached(X), dtype=[np.float64, np.float32], reset=False)
         if len(self._nodes_) == 1:
-            return np.repeat(self._distributions_, len(X), axis=0)
+            return as_given(np.repeat(self._distributions_, len(X), axis=0), given)
         distances, rows = self._index_.kneighbors(X)
         _check_finite(distances, X)
-        return graph.vote(distances, rows, self._distributions_)
+        return as_given(graph.vote(distances, rows, self._distributions_), given)
 
     def _spread(self, nodes, codes):
         """Distributions of all nodes; returns the masks of those that were linked, and that no label reaches."""
