@@ -57,7 +57,7 @@ VERBS = ("transform", "score_samples", "score_features", "score_statistics", "li
 
 def test_batches_are_small_for_few_rows_and_hold_about_as_many_numbers_for_many():
     dense, convolved = net_of(nn.Linear(1, 1)), net_of(nn.Sequential(nn.Flatten(), nn.Conv2d(1, 1, 1)))
-    assert [inference.batch_sizes(dense, d) for d in (1, 784, 10**6)] == [(8, 1024), (8, 256), (8, 64)]
+    assert [inference.batch_sizes(dense, d) for d in (1, 784, 10**6)] == [(4, 1024), (4, 256), (4, 64)]
     assert [inference.batch_sizes(convolved, d) for d in (1, 128, 784)] == [(16, 256), (16, 128), (16, 64)]
     dense.device = "cuda"
     assert [inference.batch_sizes(dense, d) for d in (1, 784, 10**6)] == [(4096, 4096), (1024, 1024), (16, 16)]
@@ -78,24 +78,28 @@ def test_batches_are_of_one_shape_for_few_rows_and_of_one_for_many():
         seen.append(len(batch))
         return batch + 1
 
-    for n in (1, 7, 8, 9, 1024 * 16 - 1):
+    for n in (1, 3, 4, 5, 1024 * 16 - 1):
         rows = np.arange(2.0 * n).reshape(n, 2)
         assert_array_equal(inference.apply(net_of(nn.Identity()), function, rows), rows + 1)
-    assert set(seen) == {8}
+    assert set(seen) == {4}
     seen.clear()
     rows = np.arange(2.0 * 1024 * 17).reshape(-1, 2)
     assert_array_equal(inference.apply(net_of(nn.Identity()), function, rows), rows + 1)
-    assert seen == [1024] + 128 * [8] + 17 * [1024]  # compared first
+    assert seen == 256 * [4] + 18 * [1024]  # compared first
 
 
 def test_large_batches_are_not_used_where_they_would_give_other_bits():
     """As of a kernel whose sums go another way in a batch of another size."""
 
     def function(batch):
-        return batch.sum(1) * (1 + 1e-7 * (len(batch) > 8))
+        return batch.sum(1) * (1 + 1e-7 * (len(batch) > most))
 
     rows = np.random.RandomState(1).normal(size=(1024 * 17, 2))
-    assert_array_equal(inference.apply(net_of(nn.Identity()), function, rows), rows.sum(axis=1))
+    for most, used in ((4, 4), (15, 4), (16, 16), (999, 64)):
+        seen = []
+        found = inference.apply(net_of(nn.Identity()), lambda batch: seen.append(len(batch)) or function(batch), rows)
+        assert_array_equal(found, rows.sum(axis=1))
+        assert seen[-1] == used
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -111,7 +115,8 @@ def test_a_row_gives_the_same_bits_alone_among_few_and_among_many(name, monkeypa
         if not hasattr(model, verb):
             continue
         of_many = getattr(model, verb)(many)
-        assert used[-1] > 16, "large batches were seen to give the same bits"
+        if verb != "likelihood_regret":  # where torch has gradients to take, its kernels differ
+            assert used[-1] > 16, "large batches were seen to give the same bits"
         for rows in (slice(0, 1), slice(0, 5), slice(1087, 1100), slice(16, 48)):
             assert_array_equal(getattr(model, verb)(many[rows]), of_many[rows], err_msg=verb)
 
@@ -122,10 +127,10 @@ def test_out_of_memory_halves_the_batch_once_and_says_so():
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         return batch + 1
 
-    rows, most = np.arange(40.0).reshape(20, 2), 4
-    with pytest.warns(UserWarning, match="Out of memory with 8 rows at a time, so 4 are taken"):
+    rows, most = np.arange(40.0).reshape(20, 2), 2
+    with pytest.warns(UserWarning, match="Out of memory with 4 rows at a time, so 2 are taken"):
         assert_array_equal(inference.apply(net_of(nn.Identity()), function, rows), rows + 1)
-    most = 2
+    most = 1
     with pytest.warns(UserWarning, match="Out of memory"), pytest.raises(torch.cuda.OutOfMemoryError):
         inference.apply(net_of(nn.Identity()), function, rows)
 

@@ -9,7 +9,8 @@ from torch.nn.modules.conv import _ConvNd
 from .devices import generator
 from .state import warn
 
-FEW, FEW_CONVOLVED = 8, 16  # rows of a batch on the CPU: fewer, and torch takes other kernels, of other bits
+FEW, FEW_CONVOLVED = 4, 16  # rows of a batch on the CPU: fewer, and torch takes other kernels, of other bits
+SIZES = (64, 16)  # for many, where the largest gives other bits
 WORTH_IT = 16  # larger batches, to be worth comparing one of them with small ones
 OUT_OF_MEMORY = torch.cuda.OutOfMemoryError  # what every device raises
 AS_IN_NUMPY = {torch.float64, torch.float32, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
@@ -38,14 +39,9 @@ def apply(net, function, X, *beside, n_features=None, dtype=None):
     tensor on the device of X where that is one; of ``dtype``, if there is one.
     """
     few, many = batch_sizes(net, n_features or X.shape[1])
-    n_rows = few if len(X) < WORTH_IT * many else many
     net.module_.eval()
     with torch.inference_mode():
-        if n_rows != few:
-            some = np.linspace(0, len(X) - 1, many).astype(np.int64)
-            some = [array[some] for array in (X, *beside)]
-            alike = torch.equal(_in_batches(net, function, some, many), _in_batches(net, function, some, few))
-            n_rows = many if alike else few
+        n_rows = few if len(X) < WORTH_IT * many else _largest(net, function, (X, *beside), few, many)
         try:
             found = _in_batches(net, function, (X, *beside), n_rows)
         except OUT_OF_MEMORY:
@@ -55,6 +51,15 @@ def apply(net, function, X, *beside, n_features=None, dtype=None):
             found = _in_batches(net, function, (X, *beside), n_rows // 2)
     found = found if dtype is None or found.device.type == "mps" else found.to(dtype)
     return found if isinstance(X, torch.Tensor) else found.numpy()
+
+
+def _largest(net, function, arrays, few, many):
+    """The largest size of a batch that gives some of the rows what ``few`` at a time give them."""
+    some = np.linspace(0, len(arrays[0]) - 1, many).astype(np.int64)
+    some = [array[some] for array in arrays]
+    expected = None if many == few else _in_batches(net, function, some, few)
+    sizes = sorted({size for size in (many, *SIZES) if few < size <= many}, reverse=True)
+    return next((size for size in sizes if torch.equal(_in_batches(net, function, some, size), expected)), few)
 
 
 def _in_batches(net, function, arrays, n_rows):
