@@ -131,8 +131,8 @@ def fit(arguments):
         model.set_params(max_iter=20).fit(rows)
         start, size, rate = copy.deepcopy(model.net_.module_), model.batch_size, model.learning_rate
 
-        def bare(rows=torch.from_numpy(rows), start=start, size=size, rate=rate, decay=model.weight_decay):
-            module, step = copy.deepcopy(start).train(), 0
+        def bare(rows=rows, start=start, size=size, rate=rate, decay=model.weight_decay):
+            module, rows, step = copy.deepcopy(start).train(), torch.from_numpy(rows), 0
             optimizer = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=decay, fused=True)
             for _ in range(20):
                 order, total = torch.randperm(len(rows)), 0.0

@@ -88,18 +88,18 @@ def test_batches_are_of_one_shape_for_few_rows_and_of_one_for_many():
     assert seen == 256 * [4] + 18 * [1024]  # compared first
 
 
-def test_large_batches_are_not_used_where_they_would_give_other_bits():
-    """As of a kernel whose sums go another way in a batch of another size."""
+@pytest.mark.parametrize(("most", "used"), [(4, 4), (15, 4), (16, 16), (999, 64)])
+def test_large_batches_are_not_used_where_they_would_give_other_bits(most, used):
+    """As of a kernel whose sums go another way in a batch of more than ``most`` rows."""
+    seen = []
 
     def function(batch):
+        seen.append(len(batch))
         return batch.sum(1) * (1 + 1e-7 * (len(batch) > most))
 
     rows = np.random.RandomState(1).normal(size=(1024 * 17, 2))
-    for most, used in ((4, 4), (15, 4), (16, 16), (999, 64)):
-        seen = []
-        found = inference.apply(net_of(nn.Identity()), lambda batch: seen.append(len(batch)) or function(batch), rows)
-        assert_array_equal(found, rows.sum(axis=1))
-        assert seen[-1] == used
+    assert_array_equal(inference.apply(net_of(nn.Identity()), function, rows), rows.sum(axis=1))
+    assert seen[-1] == used
 
 
 @pytest.mark.parametrize("name", MODELS)
