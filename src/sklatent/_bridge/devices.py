@@ -7,6 +7,8 @@ import threading
 import torch
 from threadpoolctl import threadpool_limits
 
+from .._nn.layers import widest
+
 
 def resolve_device(device, *, fall_back=False):
     """``"auto"`` is cuda, else mps, else cpu. With ``fall_back`` a device that is missing here becomes the CPU."""
@@ -23,11 +25,19 @@ def resolve_device(device, *, fall_back=False):
         ) from error
 
 
-def place(module, device):
-    """Move a module to its device; mps has no float64, so there the scaling buffers lose their extra digits."""
-    if device.type == "mps":
-        module = module.float()
-    return module.to(device)
+def place(what, device):
+    """Move a module or a tensor to a device; where there is no float64, the buffers lose their extra digits."""
+    is_narrow = widest(device) == torch.float32
+    if is_narrow and (isinstance(what, torch.nn.Module) or what.dtype == torch.float64):
+        what = what.float()
+    return what.to(device)
+
+
+def to_device(batch, device):
+    """A batch on its device; to CUDA from pinned memory, which the host does not wait for."""
+    if device.type == "cuda" and batch.device.type == "cpu":
+        return batch.pin_memory().to(device, non_blocking=True)
+    return place(batch, device)
 
 
 _one_at_a_time = threading.RLock()  # torch has one generator for all threads

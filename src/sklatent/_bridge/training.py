@@ -17,7 +17,7 @@ from skorch.helper import predefined_split
 
 from .batches import Batches, Rows
 from .callbacks import Keyboard, Progress, StopTraining, WarmUpCosine, named
-from .devices import place, seeded
+from .devices import place, seeded, to_device
 
 # -- the net ---------------------------------------------------------------------------------------------------
 
@@ -50,8 +50,7 @@ class RowNet(NeuralNet):
             return self.module_(*inputs)
 
     def _inputs(self, x, target=None):
-        x = x.to(self.device) if self.device.type != "mps" else x.float().to(self.device)
-        return (x,) if target is None else (x, target.to(self.device))
+        return tuple(to_device(each, self.device) for each in (x, target) if each is not None)
 
     def train_step_single(self, batch, **fit_params):
         step = self._step(batch, training=True)
@@ -68,7 +67,10 @@ class RowNet(NeuralNet):
         x, target = batch
         target, weight = target if isinstance(target, tuple) else (target, None)
         losses = self.infer(x, target)
-        return {"loss": self.criterion_(losses, None if weight is None else weight.to(self.device)), "y_pred": losses}
+        return {
+            "loss": self.criterion_(losses, None if weight is None else to_device(weight, self.device)),
+            "y_pred": losses,
+        }
 
     def notify(self, method_name, **cb_kwargs):
         keyboard = getattr(self, "keyboard_", None) or Keyboard()  # there is none where a user trains the net
