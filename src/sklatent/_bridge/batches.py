@@ -5,6 +5,7 @@ import math
 import numpy as np
 import torch
 
+from .distributed import ALONE
 from .weights import copies
 
 
@@ -41,7 +42,12 @@ class Rows(torch.utils.data.Dataset):
 
 
 class Batches:
-    """What a DataLoader does in one process, without its cost for each row and batch."""
+    """What a DataLoader does in one process, without its cost for each row and batch.
+
+    Of ``ranks`` that train together each gets its share of every batch.
+    """
+
+    ranks = ALONE
 
     def __init__(self, rows, batch_size, shuffle=False):
         self.rows, self.batch_size, self.shuffle = rows, batch_size, shuffle
@@ -51,6 +57,12 @@ class Batches:
 
     def __iter__(self):
         n = len(self.rows)
-        order = torch.randperm(n).numpy() if self.shuffle else np.arange(n)
-        for start in range(0, n, self.batch_size):
-            yield self.rows[order[start : start + self.batch_size]]
+        order = torch.randperm(n).numpy() if self.shuffle else np.arange(n)  # at once: its noise is each rank's own
+        batches = (order[start : start + self.batch_size] for start in range(0, n, self.batch_size))
+        shares = (self.ranks.share(batch, self.shuffle) for batch in batches)
+        return (self.rows[share] for share in shares if len(share))
+
+    def n_counted(self, i, n_rows):
+        """How many of its rows of batch ``i`` this rank counts."""
+        of_all = self.shuffle and len(self.rows) - i * self.batch_size < self.ranks.n  # too few to be shared
+        return 0 if of_all and self.ranks.rank else n_rows

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from . import training
-from .base import TorchEstimator, fill, fresh_seed
+from .base import TorchEstimator, fill, fit_seed
 from .batches import Rows
 from .callbacks import Looks, StopAfter
 from .checkpoints import cleared_at_the_end
@@ -67,7 +67,7 @@ class UnsupervisedEstimator(TorchEstimator):
             X, weights = self._weighted(X, sample_weight, reset=anew)
             rows, weights, _ = merged(X, weights, early_stopping=self.early_stopping)
             X = X[rows]
-            seed = fresh_seed(self.random_state)
+            seed = fit_seed(self.random_state)
             apart = self._validation_rows(len(X), seed)
             decides = anew and self.max_iter is None and not self.early_stopping
             pressed = self._fit_from_start(X, weights, seed) if decides and self._may_start() else False
@@ -184,7 +184,7 @@ class UnsupervisedEstimator(TorchEstimator):
         with all_or_nothing(self, anew=first):
             self._validate_params()
             X, weights = self._weighted(X, sample_weight, reset=first)
-            seed = fresh_seed(self.random_state)
+            seed = fit_seed(self.random_state)
             if first:
                 tell_of_few_rows(len(X))
             else:

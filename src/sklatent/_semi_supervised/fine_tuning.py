@@ -12,7 +12,7 @@ from sklearn.utils import _safe_indexing
 
 from .._autoencoders.base import EncoderTransformer
 from .._autoencoders.two_views import TwoViewTransformer
-from .._bridge.base import TorchEstimator, fresh_seed
+from .._bridge.base import TorchEstimator, fit_seed
 from .._bridge.batches import Rows
 from .._bridge.callbacks import Freeze, WeightAverage
 from .._bridge.checkpoints import digest
@@ -42,7 +42,7 @@ class FineTuning(TorchEstimator):
         graph = bool((codes == UNLABELLED).any())
         if graph:
             check_index(X)  # before anything is trained
-        seed = fresh_seed(self.random_state)
+        seed = fit_seed(self.random_state)
         known, apart = self._labels_apart(codes, weights, seed)
         if anew:
             self.image_shape_ = check_image_shape((encoder or self).image_shape, X.shape[1])
