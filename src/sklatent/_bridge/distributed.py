@@ -6,6 +6,7 @@ rows, and nothing is wrapped: weights keep their names, the model's ``forward``,
 they are in one process, and what a net is like does not depend on how many have trained it.
 """
 
+import atexit
 import contextlib
 import multiprocessing
 import os
@@ -15,6 +16,7 @@ import torch
 import torch.distributed as dist
 
 _forked = False  # from a process that had joined: its connections are not the child's
+_parted = False  # by a failure
 
 
 def _after_fork():
@@ -55,6 +57,10 @@ def join():
             "accelerate: pip install 'sklatent[accelerate]'. To train alone set os.environ['WORLD_SIZE'] = '1' before."
         ) from error
     cuda = torch.cuda.is_available()
+    if _parted:
+        raise RuntimeError("The processes have parted after a fit failed in one of them. Start all of them again.")
+    if not dist.is_initialized():
+        atexit.register(_leave)  # or the threads of a connection that is still open abort the interpreter at its end
     with _told("could not be reached"):
         PartialState(**({"backend": "cuda:nccl,cpu:gloo"} if cuda else {"cpu": True}))
     if not dist.is_initialized():
@@ -63,6 +69,17 @@ def join():
             "it is alone. Leave out the Accelerator, or make it by Accelerator(cpu=True)."
         )
     return Ranks(dist.get_rank(), dist.get_world_size())
+
+
+def _leave():
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def _part():
+    global _parted
+    _parted = True
+    _leave()
 
 
 @contextlib.contextmanager
@@ -81,7 +98,6 @@ class Ranks:
 
     def __init__(self, rank=0, n=1):
         self.rank, self.n = rank, n
-        self.device = "cuda" if n > 1 and dist.get_backend() == "nccl" else "cpu"  # on which numbers are exchanged
 
     def from_first(self, value):
         """What the first of them has."""
@@ -132,11 +148,10 @@ class Ranks:
         return tensor
 
     def sums(self, *numbers):
-        return (
-            numbers
-            if self.n == 1
-            else self.add(torch.tensor(numbers, dtype=torch.float64, device=self.device)).tolist()
-        )
+        if self.n == 1:
+            return numbers
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        return self.add(torch.tensor(numbers, dtype=torch.float64, device=device)).tolist()
 
     def any(self, flag):
         return bool(self.sums(int(flag))[0])
@@ -158,8 +173,8 @@ class Ranks:
         except but:
             raise
         except BaseException:
-            if self.n > 1 and dist.is_initialized():
-                dist.destroy_process_group()
+            if self.n > 1:
+                _part()
             raise
 
 
