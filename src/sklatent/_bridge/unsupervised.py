@@ -86,7 +86,7 @@ class UnsupervisedEstimator(TorchEstimator):
         return X, weights
 
     def _fit_epochs(self, X, weights, apart, seed, *, keep):
-        rows = self._rows(X, np.setdiff1d(np.arange(len(X)), apart), weights)
+        rows = self._rows(X, np.delete(np.arange(len(X)), apart), weights)
         n_epochs = self._epochs_of(len(rows))
         held_out = self._held_out(X, apart, weights) if len(apart) else None
         phase = self._phase(rows, held_out=held_out, n_epochs=n_epochs, callbacks=self._callbacks(n_epochs))
