@@ -1,12 +1,38 @@
 """Rows of an array as torch takes them, a batch at a time."""
 
 import math
+import mmap
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
 from .distributed import ALONE
 from .weights import copies
+
+
+def check_given(X):
+    """Raise where rows come in batches, which no pass before training could look at, or where their file is cut short.
+
+    Pages beyond the end of a file that shrinks later end the process, by SIGBUS: no error could be raised there.
+    """
+    if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader | Iterator):
+        raise TypeError(
+            f"X is a {type(X).__name__}, but must be one array of shape (n_samples, n_features): scale and start are "
+            "learned from all rows. Rows larger than memory can stay in a file: fit(np.load('X.npy', mmap_mode='r')). "
+            "Batches are for partial_fit: for X in batches: estimator.partial_fit(X)."
+        )
+    mapped = X
+    while isinstance(mapped, np.ndarray) and not isinstance(mapped.base, mmap.mmap):
+        mapped = mapped.base
+    if isinstance(mapped, np.memmap) and mapped.filename is not None:
+        start = mapped.offset - mapped.offset % mmap.ALLOCATIONGRANULARITY
+        there, needed = mapped.base.size(), start + len(mapped.base)
+        if there < needed:
+            raise ValueError(
+                f"X is mapped from {str(mapped.filename)!r}, which has been cut to {there} bytes since, of {needed}. "
+                "Write the file anew, and load it after that."
+            )
 
 
 class Rows(torch.utils.data.Dataset):

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from . import training
 from .base import TorchEstimator, fill, fit_seed
-from .batches import Rows
+from .batches import Rows, check_given
 from .callbacks import Looks, StopAfter
 from .checkpoints import cleared_at_the_end
 from .holes import filled, has_holes, with_draws
@@ -81,6 +81,7 @@ class UnsupervisedEstimator(TorchEstimator):
 
     def _weighted(self, X, sample_weight, *, reset):
         """Rows and weights, checked: those above 0; no weights if these are all alike."""
+        check_given(X)
         X = self._check_rows(X, reset=reset)
         weights, X = present(check_weights(sample_weight, len(X)), X)
         return X, weights
