@@ -1,7 +1,9 @@
 """Time of a fit by several processes over that by one, with the same batch: its rows are shared out.
 
 Processes are started as torchrun does, one thread each. Of each fit the fastest epoch counts, as machines have other
-work; losses are those of every epoch. "Bytes a step" is what a process sends: the gradient, and as much comes back.
+work, and so do the fewest seconds of a processor that one process has spent on an epoch: what an epoch takes where
+each has a core to itself, but for the time that a message is on its way. Losses are those of all epochs. "MB a step"
+is what a process sends, the gradient; as much comes back.
 
     python benchmarks/scaling.py --data FOLDER
 """
@@ -16,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from datasets import images, parser, versions
+from skorch.callbacks import Callback
 
 from sklatent import AutoencoderTransformer, MADEDensity, PixelCNNDensity
 
@@ -36,19 +39,28 @@ def rows_of(name, X):
     return (X > 127).astype(np.uint8) if "Bernoulli" in name else X
 
 
+class Clock(Callback):
+    """Seconds of the processor, of each epoch."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.start = time.process_time()
+
+    def on_epoch_end(self, net, **kwargs):
+        net.history.record("cpu", time.process_time() - self.start)
+
+
 def fitted(arguments):
-    """In each of the processes: losses and seconds of epochs, weights, and seconds of exchanging a gradient alone."""
+    """In each of the processes: losses and seconds of epochs, and weights."""
     X = images("mnist", arguments.data)[0][: arguments.rows]
     found = {}
     for name, make in MODELS.items():
         n_rows = arguments.rows // (8 if "PixelCNN" in name or "conv" in name else 1)
-        start = time.process_time()
-        estimator = make(arguments.epochs).fit(rows_of(name, X[:n_rows]))
+        estimator = make(arguments.epochs).set_params(callbacks=[Clock()]).fit(rows_of(name, X[:n_rows]))
         found[name] = {
             "rows": n_rows,
             "losses": [epoch["train_loss"] for epoch in estimator.history_],
             "seconds": [epoch["dur"] for epoch in estimator.history_],
-            "cpu": time.process_time() - start,
+            "cpu": [epoch["cpu"] for epoch in estimator.history_],
             "weights": sum(weight.numel() for weight in estimator.net_.module_.parameters()),
         }
     if int(os.environ.get("RANK", 0)) == 0:
@@ -62,9 +74,8 @@ def started(n_processes, arguments):
         options = ["--data", str(arguments.data)] if arguments.data else []
         options += ["--rows", str(arguments.rows), "--epochs", str(arguments.epochs), "--child", str(out)]
         run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n_processes)]
-        subprocess.run(
-            [sys.executable, *run, __file__, *options], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-        )
+        one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run([sys.executable, *run, __file__, *options], check=True, env=one_thread)
         return json.loads(out.read_text())
 
 
@@ -83,21 +94,19 @@ def main():
         for n, found in runs.items():
             found.append(started(n, arguments))
     print(f"{os.cpu_count()} cores, one thread a process; {versions()}\n")
-    print(
-        "| batch of 256 | rows | processes | fastest epoch, s | over one process | MB a step | loss apart by at most |"
-    )
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    columns = "rows", "processes", "epoch, s", "over one", "CPU of each, s", "over one", "MB a step", "losses apart"
+    print(f"| batch of 256 | {' | '.join(columns)} |\n| --- | {' | '.join(['---:'] * len(columns))} |")
     for name in MODELS:
         one = [run[name] for run in runs[arguments.processes[0]]]
-        fastest = min(second for each in one for second in each["seconds"])
         for n, of_n in runs.items():
             these = [run[name] for run in of_n]
-            seconds = min(second for each in these for second in each["seconds"])
-            apart = np.abs(np.divide(these[0]["losses"], one[0]["losses"]) - 1).max()
+            values = [these[0]["rows"], n]
+            for kind in ("seconds", "cpu"):
+                least, of_one = (min(min(each[kind]) for each in some) for some in (these, one))
+                values += [f"{least:.2f}", f"{least / of_one:.2f}"]
             sent = 4e-6 * these[0]["weights"] if n > 1 else 0
-            print(
-                f"| {name} | {these[0]['rows']} | {n} | {seconds:.2f} | {seconds / fastest:.2f} | {sent:.1f} | {apart:.0e} |"
-            )
+            apart = np.abs(np.divide(these[0]["losses"], one[0]["losses"]) - 1).max()
+            print(f"| {name} | {' | '.join(map(str, values))} | {sent:.1f} | {apart:.0e} |")
 
 
 if __name__ == "__main__":
