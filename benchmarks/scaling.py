@@ -5,6 +5,10 @@ work, and so do the fewest seconds of a processor that one process has spent on 
 each has a core to itself, but for the time that a message is on its way. Losses are those of all epochs. "MB a step"
 is what a process sends, the gradient; as much comes back.
 
+The second table is on paper: of n processes each has 1 / n of the seconds that one process takes for a step, and sends
+2 (n - 1) / n times the gradient around a ring, at so many gigabits a second. What all do alike, such as the step of the
+optimizer, is left out, and so are the times that a message is on its way.
+
     python benchmarks/scaling.py --data FOLDER
 """
 
@@ -26,6 +30,14 @@ COMMON = {"batch_size": 256, "random_state": 0, "device": "cpu"}
 MODELS = {
     "dense autoencoder 784-256-32": lambda n: AutoencoderTransformer(
         32, image_shape=(28, 28), architecture="mlp", hidden_layer_sizes=(256,), max_iter=n, **COMMON
+    ),
+    "dense autoencoder, batch of 2048": lambda n: AutoencoderTransformer(
+        32,
+        image_shape=(28, 28),
+        architecture="mlp",
+        hidden_layer_sizes=(256,),
+        max_iter=n,
+        **{**COMMON, "batch_size": 2048},
     ),
     "convolutional autoencoder": lambda n: AutoencoderTransformer(32, image_shape=(28, 28), max_iter=n, **COMMON),
     "MADE 784-500, Bernoulli": lambda n: MADEDensity(hidden_layer_sizes=(500,), max_iter=n, **COMMON),
@@ -60,6 +72,7 @@ def fitted(arguments):
             "rows": n_rows,
             "losses": [epoch["train_loss"] for epoch in estimator.history_],
             "seconds": [epoch["dur"] for epoch in estimator.history_],
+            "steps": estimator.n_steps_ / arguments.epochs,
             "cpu": [epoch["cpu"] for epoch in estimator.history_],
             "weights": sum(weight.numel() for weight in estimator.net_.module_.parameters()),
         }
@@ -107,6 +120,19 @@ def main():
             sent = 4e-6 * these[0]["weights"] if n > 1 else 0
             apart = np.abs(np.divide(these[0]["losses"], one[0]["losses"]) - 1).max()
             print(f"| {name} | {' | '.join(map(str, values))} | {sent:.1f} | {apart:.0e} |")
+    on_paper({name: [run[name] for run in runs[arguments.processes[0]]] for name in MODELS})
+
+
+def on_paper(one):
+    """Time of a step of n processes over that of one."""
+    cases = [(n, gigabits) for n in (2, 8, 32) for gigabits in (1, 10, 100)]
+    print(f"\n| over one, on paper | {' | '.join(f'{n}, {gigabits} Gbit/s' for n, gigabits in cases)} |")
+    print(f"| --- | {' | '.join(['---:'] * len(cases))} |")
+    for name, found in one.items():
+        step = min(min(each["seconds"]) for each in found) / found[0]["steps"]
+        sent = [2 * (n - 1) / n * 32 * found[0]["weights"] / (gigabits * 1e9) for n, gigabits in cases]
+        ratios = [1 / n + seconds / step for (n, _), seconds in zip(cases, sent, strict=True)]
+        print(f"| {name} | {' | '.join(f'{ratio:.2f}' for ratio in ratios)} |")
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ class Ranks:
     """The processes that train together, and which of them this is. Alone there is nothing to share or to agree on."""
 
     def __init__(self, rank=0, n=1):
-        self.rank, self.n = rank, n
+        self.rank, self.n, self._message = rank, n, ()
 
     def from_first(self, value):
         """What the first of them has."""
@@ -133,12 +133,16 @@ class Ranks:
         """The gradient of the mean over the rows of all ranks."""
         if self.n == 1:
             return
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        total = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_ones(1)]).mul_(n_rows)
-        self.add(total)
-        sizes = [gradient.numel() for gradient in gradients]
-        means = (total[:-1] / total[-1]).split(sizes)
-        torch._foreach_copy_(gradients, [m.view_as(g) for m, g in zip(means, gradients, strict=True)])
+        trained = [parameter for parameter in parameters if parameter.grad is not None]
+        parts = [*(each.grad.flatten() for each in trained), trained[0].grad.new_ones(1)]
+        size = sum(map(len, parts))
+        if len(self._message) != size:
+            self._message = parts[0].new_empty(size)  # kept: to make it anew in every step takes as long as to fill it
+        total = self.add(torch.cat(parts, out=self._message).mul_(n_rows))
+        mean, start = total[:-1].div_(total[-1]), 0
+        for each in trained:
+            each.grad = mean[start : start + each.numel()].view_as(each)
+            start += each.numel()
 
     def add(self, tensor):
         """The sum over the ranks, in place, the same on each to the bit."""
