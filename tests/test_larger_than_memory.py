@@ -4,14 +4,16 @@ import faulthandler
 import multiprocessing
 import os
 import signal
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from common import NETS, small
 from skorch.callbacks import Callback
 
-from sklatent import AutoencoderTransformer, EncoderClassifier
+from sklatent import AutoencoderTransformer, EncoderClassifier, HistogramDensity
 
 X = np.random.RandomState(0).normal(size=(300, 12)).astype(np.float32)
 
@@ -93,3 +95,22 @@ def test_a_file_that_is_cut_under_a_fit_ends_the_process_and_a_checkpoint_remain
     (tmp_path / "none").touch()
     estimator.fit(np.load(path, mmap_mode="r"))
     np.testing.assert_array_equal(estimator.transform(X), autoencoder(max_iter=5).fit(X).transform(X))
+
+
+def test_scores_of_a_histogram_are_made_in_parts(monkeypatch):
+    """To the bit, and in memory that does not grow with the rows."""
+    rows = np.random.RandomState(1).randint(0, 9, size=(800, 8000), dtype=np.uint8)
+    density = HistogramDensity().fit(rows[:20])
+    expected = density.score_features(rows).sum(axis=1)
+    largest = []
+    monkeypatch.setattr(density, "_bins", lambda X, bins=density._bins: largest.append(len(X)) or bins(X))
+    np.testing.assert_array_equal(density.score_samples(rows), expected)
+    assert largest == [524, 276]
+    assert density._check_rows(rows).dtype == np.uint8
+
+
+def test_a_histogram_of_named_columns_scores_without_a_warning():
+    table = pd.DataFrame(X[:, :3], columns=list("abc"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        HistogramDensity().fit(table).score_samples(table)
