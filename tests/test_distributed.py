@@ -166,6 +166,13 @@ def test_without_accelerate_the_error_names_the_extra(monkeypatch):
         ranks_script.autoencoder().fit(ranks_script.X)
 
 
+def test_an_accelerator_that_was_made_for_one_process_is_told_of(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("accelerate.PartialState", lambda **_: "as it was made: alone")
+    with pytest.raises(RuntimeError, match=r"accelerate was told before that it is alone.*Accelerator\(cpu=True\)"):
+        ranks_script.autoencoder().fit(ranks_script.X)
+
+
 def test_one_of_one_and_a_worker_of_one_of_many_are_alone(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "1")
     assert not distributed.several()
