@@ -8,6 +8,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from .._nn.layers import widest
+from .distributed import several
 
 
 def resolve_device(device, *, fall_back=False):
@@ -15,6 +16,8 @@ def resolve_device(device, *, fall_back=False):
     name = device
     if device == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name == "cuda" and several() and torch.cuda.device_count():
+        name = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"  # one for each process
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
@@ -76,6 +79,24 @@ def seeded(seed, device):
             if on_cuda:
                 cudnn.deterministic, cudnn.benchmark = flags
             set_random_states(states, device)
+
+
+@contextlib.contextmanager
+def own_noise(ranks, device):
+    """Each rank draws its own in here; what comes after is random in the same way on all. One alone goes on."""
+    if ranks.n == 1:
+        yield
+        return
+    states = random_states(device)
+    seed = int(torch.randint(2**31, ())) + ranks.rank
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    try:
+        yield
+    finally:
+        set_random_states(states, device)
 
 
 def random_states(device):

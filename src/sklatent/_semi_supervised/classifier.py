@@ -6,6 +6,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 from .._bridge.base import DTYPES, TorchEstimator
+from .._bridge.batches import check_given
 from .._bridge.checkpoints import cleared_at_the_end
 from .._bridge.docs import fill_doc
 from .._bridge.holes import filled
@@ -223,6 +224,7 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
         with all_or_nothing(self, anew=anew), cleared_at_the_end():
             self._validate_params()
             check_missing(y)
+            check_given(X)
             encoder = self._checked_encoder(X) if anew else self.encoder_
             X, y = validate_data(
                 self, detached(X), y, dtype=DTYPES, order=None, ensure_all_finite="allow-nan", reset=anew
