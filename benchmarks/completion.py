@@ -1,6 +1,4 @@
-"""
-Completing images: draw what is missing, given what is there
-============================================================
+"""Completing images: draw one half of a digit, given the other.
 
 A ``PixelCNNDensity`` is fitted on scikit-learn's digits. Of each test image one half is then erased (NaN), and
 ``complete`` draws it. The model knows pixels in raster order, row by row from the top, which makes two cases:
@@ -17,20 +15,11 @@ label, once for each draw and once by vote over the draws of an image. Beside it
 the missing half of the training image that is nearest in the half that is given: hard to beat, but it only repeats.
 The last column is what a classifier trained on the given half alone achieves.
 
-    python examples/plot_complete_images.py [--output FOLDER]
-
-It prints the table and writes ``completions.png``.
+    python benchmarks/completion.py > benchmarks/results/completion_cpu.md
 """
 
-import argparse
-import time
-from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
+from datasets import versions
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import NearestNeighbors
@@ -102,31 +91,7 @@ def print_table(completions, X, y, X_test, y_test):
         print(f"| {given} | {name} | {one:.0f} | {vote} | {alone:.0f} |")
 
 
-def draw_picture(path, X_test, completions, n_images=10, n_shown=4):
-    """Test images, what is left of them, and completions, for both halves."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), layout="constrained")
-    panels = {"upper": (LOWER, "drawn"), "lower": (UPPER, f"drawn, n_proposals={N_PROPOSALS}")}
-    for ax, (given, (missing, name)) in zip(axes, panels.items(), strict=True):
-        drawn = completions[given, name][:n_images, :n_shown].swapaxes(0, 1)
-        rows = np.concatenate([X_test[None, :n_images], erase(X_test, missing)[None, :n_images], drawn])
-        tiles = np.pad(rows.reshape(*rows.shape[:2], *SHAPE), ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=-1)
-        image = tiles.transpose(0, 2, 1, 3).reshape(9 * len(rows), 9 * n_images)[:-1, :-1]
-        colors = plt.get_cmap("gray").with_extremes(bad="#7a9cc6", under="white")
-        ax.imshow(image, cmap=colors, vmin=0, vmax=16, interpolation="nearest")
-        names = ["test image", "given", *(f"draw {i + 1}" for i in range(n_shown))]
-        ax.set_yticks(3.5 + 9 * np.arange(len(rows)), names)
-        ax.set(xticks=[], title=f"The {given} half is given")
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
-    figure.savefig(path, dpi=120)
-
-
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[2])
-    arguments.add_argument("--output", type=Path, default=Path("output"))
-    output = arguments.parse_args().output
-    start = time.perf_counter()
-
     X, X_test, y, y_test = train_test_split(*load_digits(return_X_y=True), test_size=0.3, random_state=0)
     X_test, y_test = X_test[:N_TEST], y_test[:N_TEST]
     density, turned = fit_density(X), fit_density(X[:, ::-1])
@@ -140,11 +105,8 @@ def main():
             for n in (1, N_PROPOSALS):
                 completions[given, f"drawn, n_proposals={n}"] = draws(density, X_test, missing, n)
             completions[given, "turned around"] = turned_draws(turned, X_test, missing)
+    print(f"# Halves of digits, completed\n\n`python benchmarks/completion.py`\n\n{versions()}\n")
     print_table(completions, X, y, X_test, y_test)
-
-    output.mkdir(parents=True, exist_ok=True)
-    draw_picture(output / "completions.png", X_test, completions)
-    print(f"\nPicture: {output / 'completions.png'}; {time.perf_counter() - start:.0f} s in all")
 
 
 if __name__ == "__main__":

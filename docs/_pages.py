@@ -52,11 +52,11 @@ def api():
     for name in sklatent.__all__:
         cls = getattr(sklatent, name)
         kind = "Estimators" if issubclass(cls, BaseEstimator) else "Plots" if name.endswith("Display") else "Tools"
-        kinds[kind].append(f"sklatent.{name}")
+        kinds[kind].append(f"~sklatent.{name}")
     for module in pkgutil.iter_modules(sklatent.__path__):
         if not module.name.startswith("_"):
             public = import_module(f"sklatent.{module.name}")
-            kinds[f"`{public.__name__}`"] = [f"{public.__name__}.{name}" for name in public.__all__]
+            kinds[f"`{public.__name__}`"] = [f"~{public.__name__}.{name}" for name in public.__all__]
     for kind, names in kinds.items():
         rows = "".join(f"   {name}\n" for name in names)
         yield f"\n## {kind}\n\n```{{eval-rst}}\n.. autosummary::\n   :toctree: .\n   :nosignatures:\n\n{rows}```\n"
@@ -128,7 +128,7 @@ def skip(app, what, name, member, skip, options):
 def equation(writer, node, block):
     """MathML, which browsers show without a script."""
     markup = tex2mathml(node.astext(), as_block=block)
-    writer.body.append(f'<div class="math">{markup}</div>' if block else markup)
+    writer.body.append(f'<div class="equation">{markup}</div>' if block else markup)
     raise nodes.SkipNode
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$(?:\n\n```\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.])-?(?:\d+\.\d*|\.?\d+)(?:e[+-]?\d+)?")
-COMMENT = re.compile(r"#\s+((?:True|False|[-\d.,:;()\[\]{}'\s])*)(?=$|[^\d.])")  # as far as it is a value
+COMMENT = re.compile(r"#\s+((?:True|False|[-\d.,()\[\]{}'\s])*)(?=$|[^\d.])")  # as far as it is a value
 
 
 @dataclass
@@ -30,7 +30,8 @@ class Shown:
         printed, expected = (NUMBER.findall(text) for text in (self.printed, self.expected))
         if self.is_block and len(printed) != len(expected):
             return False
-        return len(expected) <= len(printed) and all(map(lambda a, b: _near(a, b, tolerance), printed, expected))
+        left = iter(printed)  # of a comment each number in turn, others may stand between
+        return all(any(_near(number, shown, tolerance) for number in left) for shown in expected)
 
 
 def _near(printed, shown, tolerance):
@@ -43,17 +44,18 @@ def run(page):
     text, namespace = page.read_text(), {}
     for block in BLOCK.finditer(text):
         start = text[: block.start(1)].count("\n")
-        lines, everything = block[1].splitlines(), ""
+        lines, printed = block[1].splitlines(), ""
         for node in ast.parse(block[1]).body:
             module = ast.increment_lineno(ast.Module([node], []), start)  # errors show the page's own line
             with redirect_stdout(io.StringIO()) as out:
                 exec(compile(module, page, "exec"), namespace)
-            everything += out.getvalue()
             comment = _comment(lines, node.end_lineno - start)
             if out.getvalue() and comment:
                 yield Shown(node.end_lineno, out.getvalue(), comment, False)
+            else:
+                printed += out.getvalue()
         if block[2] is not None:
-            yield Shown(start + len(lines) + 1, everything, block[2], True)
+            yield Shown(start + len(lines) + 1, printed, block[2], True)
 
 
 def _comment(lines, last):

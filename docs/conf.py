@@ -29,6 +29,7 @@ extensions = [
 ]
 exclude_patterns = ["gallery/*.ipynb", "gallery/*.py"]
 templates_path = ["_templates"]
+smartquotes = False
 highlight_language = "text"  # a block without a language is what was printed
 suppress_warnings = ["config.cache"]  # functions below are settings, and cannot be pickled
 
@@ -36,14 +37,15 @@ myst_heading_anchors = 3
 autosummary_generate = True
 autosummary_ignore_module_all = False
 autodoc_member_order = "bysource"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False  # the template of a class does
 numpydoc_xref_param_type = True
+numpydoc_xref_ignore = "all"  # words that are not named here, or by numpydoc itself
 numpydoc_xref_aliases = {
-    "ndarray": "numpy.ndarray",
     "RandomState": "numpy.random.RandomState",
-    "RandomState instance": "numpy.random.RandomState",
-    "DataFrame": "pandas.DataFrame",
+    "skorch.NeuralNet": "skorch.net.NeuralNet",
     "Axes": "matplotlib.axes.Axes",
+    "Figure": "matplotlib.figure.Figure",
 }
 copybutton_prompt_text = ">>> "
 
@@ -61,6 +63,8 @@ sphinx_gallery_conf = {
     "doc_module": ("sklatent",),
     "matplotlib_animations": False,
     "show_signature": False,
+    "write_computation_times": False,
+    "thumbnail_size": (480, 260),
     "min_reported_time": 1,
     "capture_repr": ("__repr__",),
     "download_all_examples": False,
