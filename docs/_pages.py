@@ -90,15 +90,24 @@ def on_site(text, folder):
             return f"/gallery/{path.stem}.rst"
         if inside.match("benchmarks/results/*.md"):
             return f"/results/{path.name}"
-        return f"{REPOSITORY}/blob/main/{inside}" + (f"#{anchor}" if anchor else "")
+        kind = "tree" if path.is_dir() else "blob"
+        return f"{REPOSITORY}/{kind}/main/{inside}" + (f"#{anchor}" if anchor else "")
 
     return LINK.sub(lead, text)
 
 
 def links_on_site(app, page, source):
-    """A page that lies in docs/ links into the repository; the front page gets the list of what is at the top."""
+    """A page of the guide links into the repository and the API; the front page gets the list of what is at the top."""
     if "/" not in page:
         source[0] = on_site(source[0], DOCS)
+        for name in sklatent.__all__:  # where it is named first, but in headings and links
+            source[0] = re.sub(
+                rf"^([^#\n].*?|)(?<![\[`])`{name}`",
+                rf"\1{{py:class}}`~sklatent.{name}`",
+                source[0],
+                count=1,
+                flags=re.M,
+            )
     if page == "index":
         source[0] += toctree(f"{part}/index" for part in ("guide", "api", "gallery", "results", "changes"))
 

@@ -34,6 +34,12 @@ FLAGS = [
 LOOK = """() => ({
     broken: [...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.src),
     wide: document.documentElement.scrollWidth - innerWidth,
+    cut: [...document.querySelectorAll('article :is(h1, h2, h3, p, li, dt, img, math)')].filter(e => {
+        if (e.getBoundingClientRect().right <= innerWidth + 1 && e.scrollWidth <= e.clientWidth + 1) return false;
+        for (let box = e; box && box.tagName !== 'ARTICLE'; box = box.parentElement)
+            if (/auto|scroll|hidden/.test(getComputedStyle(box).overflowX)) return false;
+        return e.clientWidth > 0;
+    }).map(e => (e.textContent || e.src).trim().slice(0, 40)),
     flat: [...document.querySelectorAll('math')].filter(m => !m.getBoundingClientRect().height).length,
     links: [...document.querySelectorAll('a[href]')].map(a => a.href),
     ids: [...document.querySelectorAll('[id]')].map(e => e.id),
@@ -68,7 +74,9 @@ def check_site(chromium, screenshots):
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=SITE))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     root = f"http://127.0.0.1:{server.server_port}/"
-    pages = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if "_modules" not in path.parts)
+    pages = sorted(
+        str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if not {"_modules", "_static"} & set(path.parts)
+    )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         seen = {}
@@ -82,6 +90,7 @@ def check_site(chromium, screenshots):
                 yield from (f"{page}, {name}: {image} is broken" for image in found["broken"])
                 if found["wide"] > 0:
                     yield f"{page}, {name}: scrolls sideways by {found['wide']} pixels"
+                yield from (f"{page}, {name}: cut off at the right: {text!r}" for text in found["cut"])
                 if found["flat"]:
                     yield f"{page}, {name}: {found['flat']} equations have no height"
                 if screenshots:

@@ -77,6 +77,7 @@ html_baseurl = _pages.SITE
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_use_index = False
 html_math_renderer = "mathml"
 html_theme_options = {
     "github_url": _pages.REPOSITORY,
