@@ -74,40 +74,47 @@ def check_site(chromium, screenshots):
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=SITE))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     root = f"http://127.0.0.1:{server.server_port}/"
-    pages = sorted(
-        str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if not {"_modules", "_static"} & set(path.parts)
-    )
+    files = [path.relative_to(SITE) for path in sorted(SITE.rglob("*.html"))]
+    pages = [str(path) for path in files if not {"_modules", "_static"} & set(path.parts)]
+    seen, outside = {}, set()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        seen = {}
         for name, width in WIDTHS.items():
             tab = browser.new_page(viewport={"width": width, "height": 900})
-            outside = []
-            tab.on("request", lambda request, asked=outside: asked.append(request.url))
+            tab.on("request", lambda request: outside.add(request.url))
             for page in pages:
                 tab.goto(root + page, wait_until="load")
-                seen[page] = found = tab.evaluate(LOOK)
-                yield from (f"{page}, {name}: {image} is broken" for image in found["broken"])
-                if found["wide"] > 0:
-                    yield f"{page}, {name}: scrolls sideways by {found['wide']} pixels"
-                yield from (f"{page}, {name}: cut off at the right: {text!r}" for text in found["cut"])
-                if found["flat"]:
-                    yield f"{page}, {name}: {found['flat']} equations have no height"
+                seen[page] = tab.evaluate(LOOK)
+                yield from (f"{page}, {name}: {problem}" for problem in problems_of(seen[page]))
                 if screenshots:
                     tab.screenshot(path=screenshots / f"{page.replace('/', '_')}.{name}.png")
-            yield from (f"{name}: asks the network for {url}" for url in outside if not url.startswith((root, "data:")))
-            tab.goto(root + "search.html?q=MADEDensity")
-            try:
-                tab.wait_for_selector("#search-results li a", timeout=10_000)
-            except Exception as error:
-                yield f"{name}: the search finds nothing ({type(error).__name__})"
+            yield from search(tab, root)
         browser.close()
     server.shutdown()
-    n_scripts = len(list((SITE / "gallery").glob("plot_*.html")))
-    if seen["gallery/index.html"]["thumbnails"] != n_scripts:
-        yield f"gallery: {seen['gallery/index.html']['thumbnails']} thumbnails of {n_scripts} scripts"
     print(f"{len(pages)} pages at {len(WIDTHS)} widths in {chromium}")
+    yield from (f"a page asks the network for {url}" for url in outside if not url.startswith((root, "data:")))
+    thumbnails, scripts = seen["gallery/index.html"]["thumbnails"], list((SITE / "gallery").glob("plot_*.html"))
+    if thumbnails != len(scripts):
+        yield f"gallery: {thumbnails} thumbnails of {len(scripts)} scripts"
     yield from broken_links(seen, root)
+
+
+def problems_of(found):
+    """What a look at a page found, in words."""
+    yield from (f"{image} is broken" for image in found["broken"])
+    yield from (f"cut off at the right: {text!r}" for text in found["cut"])
+    if found["wide"] > 0:
+        yield f"scrolls sideways by {found['wide']} pixels"
+    if found["flat"]:
+        yield f"{found['flat']} equations have no height"
+
+
+def search(tab, root):
+    tab.goto(root + "search.html?q=MADEDensity")
+    try:
+        tab.wait_for_selector("#search-results li a", timeout=10_000)
+    except Exception as error:
+        yield f"the search finds nothing ({type(error).__name__})"
 
 
 def broken_links(seen, root):
