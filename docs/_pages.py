@@ -56,17 +56,23 @@ def api():
     for module in pkgutil.iter_modules(sklatent.__path__):
         if not module.name.startswith("_"):
             public = import_module(f"sklatent.{module.name}")
-            kinds[f"`{public.__name__}`"] = [f"~{public.__name__}.{name}" for name in public.__all__]
+            kinds[f"`{public.__name__}`"] = [f"~{public.__name__}.{name}" for name in names_in(public)]
     for kind, names in kinds.items():
         rows = "".join(f"   {name}\n" for name in names)
         yield f"\n## {kind}\n\n```{{eval-rst}}\n.. autosummary::\n   :toctree: .\n   :nosignatures:\n\n{rows}```\n"
+
+
+def names_in(module):
+    """What a public module holds out: its ``__all__``, else what is written in it."""
+    own = [name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
+    return getattr(module, "__all__", [name for name in own if not name.startswith("_")])
 
 
 def results():
     """Copies the tables under benchmarks/results, and returns the list of them."""
     files = sorted((ROOT / "benchmarks" / "results").glob("*.md"))
     text = ["# Measured results\n"]
-    text.append(f"What the scripts under [`benchmarks/`]({REPOSITORY}/blob/main/benchmarks) have written, as it is.\n")
+    text.append(f"What the scripts under [`benchmarks/`]({REPOSITORY}/tree/main/benchmarks) have written, as it is.\n")
     for file in files:
         table = file.read_text()
         put("results", on_site(table, file.parent), file.stem)
