@@ -57,9 +57,9 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"low_label_digits|plot_few_labels",  # minutes each: `make demo`, and README's picture
+    "ignore_pattern": _pages.SLOW,
     "within_subsection_order": "FileNameSortKey",
-    "backreferences_dir": "api/used",
+    "backreferences_dir": "gallery/used",
     "doc_module": ("sklatent",),
     "matplotlib_animations": False,
     "show_signature": False,
