@@ -64,6 +64,7 @@ sphinx_gallery_conf = {
     "matplotlib_animations": False,
     "show_signature": False,
     "write_computation_times": False,
+    "parallel": 2,
     "thumbnail_size": (480, 260),
     "min_reported_time": 1,
     "capture_repr": ("__repr__",),
