@@ -57,7 +57,7 @@ class EncoderTransformer(UnsupervisedEstimator):
         Parameters
         ----------
         corruption : callable or None, default=None
-            Tensors (n, *input_shape) in scaled units to tensors alike: what is done to rows in training mode.
+            Tensors ``(n, *input_shape)`` in scaled units to tensors alike: what is done to rows in training mode.
 
         Returns
         -------
