@@ -17,7 +17,7 @@ from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
 from sklatent import AutoencoderTransformer, EncoderClassifier, VAETransformer
-from sklatent._bridge import rows, training, unsupervised
+from sklatent._bridge import batches, rows, training, unsupervised
 from sklatent._bridge.base import check_widths, fits_float32, fresh_seed
 from sklatent._bridge.batches import Batches, Rows
 from sklatent._bridge.callbacks import LinearWarmUp, Looks, StopAfter, WarmUpCosine, WeightAverage
@@ -566,12 +566,12 @@ def test_rows_on_a_device_are_the_same_rows_in_the_same_order(monkeypatch):
     monkeypatch.setattr(batches, "place", lambda what, device: what)
     monkeypatch.setattr(torch, "arange", lambda n, device=None, real=torch.arange: real(n))
     index = np.array([3, 3, 1, 19, 7])
-    for rows in (Rows(X, index, X[:, :1]), Rows(X.astype(np.uint8), index, weights=weights)):
-        placed = rows.on(other)
-        assert placed is not rows
+    for here in (Rows(X, index, X[:, :1]), Rows(X.astype(np.uint8), index, weights=weights)):
+        placed = here.on(other)
+        assert placed is not here
         assert len(placed) == 5
         torch.manual_seed(0)
-        expected = list(Batches(rows, 2, shuffle=True))
+        expected = list(Batches(here, 2, shuffle=True))
         torch.manual_seed(0)
         for found, wanted in zip(Batches(placed, 2, shuffle=True), expected, strict=True):
             assert torch.equal(found[0], wanted[0])
@@ -583,7 +583,6 @@ def test_rows_on_a_device_are_the_same_rows_in_the_same_order(monkeypatch):
     assert Rows(X).on(torch.device("cpu")).X is X
     for large in (Rows(np.zeros((1000, 3))), Rows(np.zeros((40, 1)), n_draws=2)):
         assert large.on(other) is large  # beyond its share; versions that are drawn from
-    assert batches.free_memory.__name__ == "<lambda>"
 
 
 def test_out_of_memory_in_training_says_what_to_pass(monkeypatch):

@@ -71,8 +71,8 @@ class RowNet(NeuralNet):
         except OUT_OF_MEMORY as error:
             raise OUT_OF_MEMORY(
                 f"{self.device} is out of memory in training, with batch_size={self.batch_size} rows of "
-                f"{math.prod(batch[0].shape[1:])} features and precision={self.precision!r}. Pass a smaller batch_size, "
-                f"or precision='bfloat16'. What was asked for: {error}"
+                f"{math.prod(batch[0].shape[1:])} features and precision={self.precision!r}. Pass a smaller "
+                f"batch_size, or precision='bfloat16'. What was asked for: {error}"
             ) from error
         self.ranks_.average_gradients(self.module_.parameters(), len(batch[0]))
         return step
