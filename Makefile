@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: test oldest campaigns mutants demo lint format clean
+.PHONY: test oldest campaigns mutants demo docs docs-check lint format clean
 
 # One thread for each of the two processes: on two cores, more get in each other's way. Each takes half of the tests,
 # file by file, and then what the other has not come to: what a file fits once is seldom fitted twice.
@@ -31,6 +31,15 @@ mutants: $(VENV)/ready
 demo: $(VENV)/ready
 	$(RUN) examples/plot_low_label_digits.py
 
+# The site, in build/docs: a warning is an error, and every script of the gallery runs.
+docs: export OMP_NUM_THREADS = 1
+docs: $(VENV)/ready-docs
+	$(RUN) -m sphinx -W --keep-going -q -b html docs build/docs
+
+# Looks at the site in a browser, and runs each block of the pages to see that it prints what the page shows: some minutes.
+docs-check: docs
+	$(RUN) docs/check.py
+
 lint: $(VENV)/ready
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -44,10 +53,14 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(RUN) -m pip install --quiet --constraint constraints.txt --editable ".[test]"
 	touch $@
 
+$(VENV)/ready-docs: $(VENV)/ready
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	touch $@
+
 $(VENV)-oldest/ready: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv $(VENV)-oldest
 	$(VENV)-oldest/bin/python -m pip install --quiet --constraint constraints-oldest.txt --editable ".[test]"
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-oldest output
+	rm -rf $(VENV) $(VENV)-oldest output build docs/api docs/changes docs/gallery docs/guide docs/results

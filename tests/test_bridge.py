@@ -17,7 +17,7 @@ from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
 from sklatent import AutoencoderTransformer, EncoderClassifier, VAETransformer
-from sklatent._bridge import rows, training, unsupervised
+from sklatent._bridge import batches, rows, training, unsupervised
 from sklatent._bridge.base import check_widths, fits_float32, fresh_seed
 from sklatent._bridge.batches import Batches, Rows
 from sklatent._bridge.callbacks import LinearWarmUp, Looks, StopAfter, StopTraining, WarmUpCosine, WeightAverage
@@ -557,3 +557,42 @@ def test_draws_and_regret_follow_their_seed():
     model = VAETransformer(2, max_iter=1, random_state=0).fit(X)
     assert_array_equal(model.sample(5, random_state=3), model.sample(5, random_state=3))
     assert not np.array_equal(model.sample(5, random_state=3), model.sample(5, random_state=4))
+
+
+def test_rows_on_a_device_are_the_same_rows_in_the_same_order(monkeypatch):
+    """By a device that is the CPU by another name: what is placed comes in batches as what is not."""
+    monkeypatch.setattr(batches, "free_memory", lambda device: 1000)
+    monkeypatch.setattr(batches, "PLACED", 7)
+    X, weights = np.arange(60.0).reshape(20, 3), np.linspace(0.1, 1, 20)
+    other = SimpleNamespace(type="other")
+    monkeypatch.setattr(batches, "place", lambda what, device: what)
+    monkeypatch.setattr(torch, "arange", lambda n, device=None, real=torch.arange: real(n))
+    index = np.array([3, 3, 1, 19, 7])
+    for here in (Rows(X, index, X[:, :1]), Rows(X.astype(np.uint8), index, weights=weights)):
+        placed = here.on(other)
+        assert placed is not here
+        assert len(placed) == 5
+        torch.manual_seed(0)
+        expected = list(Batches(here, 2, shuffle=True))
+        torch.manual_seed(0)
+        for found, wanted in zip(Batches(placed, 2, shuffle=True), expected, strict=True):
+            assert torch.equal(found[0], wanted[0])
+            assert found[0].dtype == wanted[0].dtype
+            if isinstance(wanted[1], tuple):
+                assert torch.equal(found[1][1], wanted[1][1])
+            else:
+                assert torch.equal(found[1], wanted[1])
+    assert Rows(X).on(torch.device("cpu")).X is X
+    for large in (Rows(np.zeros((1000, 3))), Rows(np.zeros((40, 1)), n_draws=2)):
+        assert large.on(other) is large  # beyond its share; versions that are drawn from
+
+
+def test_out_of_memory_in_training_says_what_to_pass(monkeypatch):
+    def no_room(self, batch, training):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(training.RowNet, "_step", no_room)
+    with pytest.raises(
+        torch.cuda.OutOfMemoryError, match="batch_size=64 rows of 4 features and precision='float32'.*20.00"
+    ):
+        AutoencoderTransformer(2, batch_size=64, max_iter=1).fit(X)

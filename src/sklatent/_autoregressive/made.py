@@ -34,7 +34,7 @@ MOST_CATEGORICAL = 32  # levels, up to which a table of nothing but levels is ca
 class MADEDensity(AutoregressiveDensity):
     r"""Masked autoencoder for distribution estimation: a density of tables by the chain rule.
 
-    .. math:: p(x) = \prod_i p(x_i \mid x_1, \dots, x_{i-1}),
+    .. math:: p(x) = \prod_i p(x_i \mid x_1, \ldots, x_{i-1}),
 
     all conditionals from one fully connected net, whose masks cut every path from a feature to itself and to those
     before it. With ``hidden_layer_sizes=()`` it is the fully visible belief network (FVBN): for features of two

@@ -13,7 +13,7 @@ from .base import AutoregressiveDensity
 class PixelCNNDensity(AutoregressiveDensity):
     r"""Gated PixelCNN: the exact likelihood of a row by the chain rule, from masked convolutions.
 
-    .. math:: p(x) = \prod_i p(x_i \mid x_1, \dots, x_{i-1}),
+    .. math:: p(x) = \prod_i p(x_i \mid x_1, \ldots, x_{i-1}),
 
     pixel by pixel in raster order, and channel by channel within a pixel; each conditional is a distribution over
     the levels of :math:`x_i`. Two stacks of gated convolutions, one over the rows above and one over the pixels to

@@ -13,7 +13,7 @@ from .base import AutoregressiveDensity
 class PixelRNNDensity(AutoregressiveDensity):
     r"""PixelRNN: the exact likelihood of an image by the chain rule, from two-dimensional recurrent layers.
 
-    .. math:: p(x) = \prod_i p(x_i \mid x_1, \dots, x_{i-1}),
+    .. math:: p(x) = \prod_i p(x_i \mid x_1, \ldots, x_{i-1}),
 
     pixel by pixel in raster order, and channel by channel within a pixel. Each layer carries a state through the
     image, so that a pixel can depend on others however far away.

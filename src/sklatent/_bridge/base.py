@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from . import inference, training
 from .callbacks import copied
 from .checkpoints import Checkpoint, check_folder, differences, identity
-from .devices import resolve_device, seeded
+from .devices import place, resolve_device, seeded
 from .distributed import join
 from .holes import check_columns, filled, has_holes
 from .inference import as_given
@@ -353,4 +353,4 @@ class SampleMethods(DensityMethods):
         if not isinstance(n_samples, Integral) or n_samples < 0:
             raise ValueError(f"n_samples={n_samples!r} must be an integer, 0 or more.")
         rows = inference.draw(self.net_, n_samples, self.n_features_in_, fresh_seed(random_state), **options)
-        return inference.on_device(torch.from_numpy(rows), self.net_.device) if self._of_tensors_ else rows
+        return place(torch.from_numpy(rows), torch.device(self.net_.device)) if self._of_tensors_ else rows

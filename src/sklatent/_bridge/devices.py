@@ -7,7 +7,10 @@ import threading
 import torch
 from threadpoolctl import threadpool_limits
 
+from .._nn.layers import widest
 from .distributed import several
+
+OUT_OF_MEMORY = torch.cuda.OutOfMemoryError  # what every device raises
 
 
 def resolve_device(device, *, fall_back=False):
@@ -27,11 +30,28 @@ def resolve_device(device, *, fall_back=False):
         ) from error
 
 
-def place(module, device):
-    """Move a module to its device; mps has no float64, so there the scaling buffers lose their extra digits."""
+def place(what, device):
+    """Move a module or a tensor to a device; where there is no float64, the buffers lose their extra digits."""
+    is_narrow = widest(device) == torch.float32
+    if is_narrow and (isinstance(what, torch.nn.Module) or what.dtype == torch.float64):
+        what = what.float()
+    return what.to(device)
+
+
+def to_device(batch, device):
+    """A batch on its device; to CUDA from pinned memory, which the host does not wait for."""
+    if device.type == "cuda" and batch.device.type == "cpu":
+        return batch.pin_memory().to(device, non_blocking=True)
+    return place(batch, device)
+
+
+def free_memory(device):
+    """Bytes that are free on a device; 0 where it does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
-        module = module.float()
-    return module.to(device)
+        return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+    return 0
 
 
 _one_at_a_time = threading.RLock()  # torch has one generator for all threads

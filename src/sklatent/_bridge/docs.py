@@ -60,7 +60,7 @@ ENCODER = """\
 architecture : {"auto", "mlp", "conv"} or callable, default="auto"
     ``"auto"`` is ``"conv"`` if ``image_shape`` is given, else ``"mlp"``. A callable is a builder,
     ``builder(input_shape, output_shape, n_code, n_latent) -> (encoder, decoder)``: two modules that map
-    (n, *input_shape) -> (n, n_code) and (n, n_latent) -> (n, *output_shape); ``input_shape`` is
+    ``(n, *input_shape)`` -> (n, n_code) and (n, n_latent) -> ``(n, *output_shape)``; ``input_shape`` is
     (channels, height, width), or (n_features,) without ``image_shape``, and ``output_shape`` has more channels (or
     features) where each feature has several parameters.
 hidden_layer_sizes : tuple of int or None, default=None
@@ -83,7 +83,7 @@ default=None
     ``"mask"`` (0.3), ``"swap"`` (0.25) and ``"flip"`` (0.5) the share, for the warps and ``"color"`` a factor (1). Of a
     series ``"affine"`` shifts and stretches time and scales each channel, ``"elastic"`` also bends time, and ``"mask"``
     drops windows and channels. A callable maps a tensor
-    (n, *input_shape) in scaled units to one alike."""
+    ``(n, *input_shape)`` in scaled units to one alike."""
 
 N_LEVELS = """\
 n_levels : int or None, default=None
@@ -118,7 +118,7 @@ history_ : list of dict
 image_shape_ : tuple of int or None
     ``(channels, height, width)``.
 n_features_in_ : int
-feature_names_in_ : ndarray of shape (n_features_in_,)
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
     Only if X has column names, all of them strings."""
 
 

@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._nn.gaussians import Gaussians
 from .._nn.scaling import Affine
-from .devices import generator
+from .devices import generator, to_device
 from .inference import apply, batch_sizes
 from .rows import chunks, drawn, value_range
 from .weights import times
@@ -63,7 +63,7 @@ def with_draws(net, X, n_draws, seed):
     random, size, parts = generator(seed, device), batch_sizes(net, X.shape[1])[1], []
     with torch.inference_mode():
         for start in range(0, len(X), size):
-            x, there = (torch.from_numpy(np.array(each[start : start + size])).to(device) for each in (X, seen))
+            x, there = (to_device(torch.from_numpy(np.array(each[start : start + size])), device) for each in (X, seen))
             noise = module.holes.noise(n_draws, len(x), random)
             parts.append(module.filled(x, there, noise).cpu().numpy())
     return np.concatenate(parts, axis=1).reshape(-1, X.shape[1])

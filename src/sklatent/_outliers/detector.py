@@ -79,7 +79,7 @@ default="auto"
     image_shape_ : tuple of int or None
         That of the first estimator, unless a step of a ``Pipeline`` before it mixes the features.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only if X has column names, all of them strings.
 
     See Also

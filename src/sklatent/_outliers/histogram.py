@@ -55,7 +55,7 @@ class HistogramDensity(TableDensity):
     Attributes
     ----------
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only if X has column names, all of them strings.
 
     See Also

@@ -49,7 +49,7 @@ class NeighborsDensity(TableDensity):
     support_ : ndarray of shape (n_samples,), bool
         Rows of ``fit`` that were kept.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only if X has column names, all of them strings.
 
     See Also

@@ -15,6 +15,7 @@ from .._bridge.rows import detached
 from .._bridge.state import all_or_nothing
 from .._bridge.weights import check_weights, merged, present
 from .._nn.corruption import CORRUPTIONS
+from .._nn.layers import widest
 from .fine_tuning import FineTuning, encode
 from .label_spreading import GraphLabelSpreading
 from .labels import MostLikelyClass, check_missing, encode_labels
@@ -253,7 +254,7 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
             return as_given(self.opinions_.predict_proba(X, self._codes(X)), given)
         if hasattr(self, "graph_"):
             return self.graph_.predict_proba(self._apply(encode, X))
-        return self._apply(lambda module, x: module.log_proba(x).double().softmax(1), X)
+        return self._apply(lambda module, x: module.log_proba(x).to(widest(x.device)).softmax(1), X)
 
     def transform(self, X):
         """Codes of the rows by the fine-tuned encoder.

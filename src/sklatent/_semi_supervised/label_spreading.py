@@ -82,7 +82,7 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
     n_undecided_ : int
         Rows hundreds of links from all labels: they get the class prior, and the class that it makes most likely.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only if X has column names, all of them strings.
 
     See Also
