@@ -20,7 +20,8 @@ from sklatent import AutoencoderTransformer, EncoderClassifier, VAETransformer
 from sklatent._bridge import batches, rows, training, unsupervised
 from sklatent._bridge.base import check_widths, fits_float32, fresh_seed
 from sklatent._bridge.batches import Batches, Rows
-from sklatent._bridge.callbacks import LinearWarmUp, Looks, StopAfter, WarmUpCosine, WeightAverage
+from sklatent._bridge.callbacks import LinearWarmUp, Looks, StopAfter, StopTraining, WarmUpCosine, WeightAverage
+from sklatent._bridge.distributed import ALONE
 from sklatent._bridge.loading import Aside, check_saved
 from sklatent._bridge.state import Estimator, Interrupted, all_or_nothing
 from sklatent._bridge.training import Phase
@@ -69,7 +70,7 @@ class Net:
             looks.on_batch_end(self, training=False)  # no step
             try:
                 looks.on_batch_end(self, training=True)
-            except KeyboardInterrupt:
+            except StopTraining:
                 break
         looks.on_epoch_end(self)
         looks.on_train_end(self)
@@ -118,7 +119,7 @@ def test_a_stop_after_so_many_steps():
     stop.on_batch_end(None, training=True)
     stop.on_batch_end(None, training=False)
     stop.on_batch_end(None, training=True)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(StopTraining):
         stop.on_batch_end(None, training=True)
 
 
@@ -205,12 +206,13 @@ def test_each_epoch_of_fit_sees_all_rows_in_another_order():
 
 
 def test_one_scheduler_of_the_user_s_among_others_is_enough():
-    net = SimpleNamespace(batch_size=10)
+    net = SimpleNamespace(batch_size=10, ranks_=ALONE)
     for given, n_ours in [((), 1), ((Callback(),), 1), ((Callback(), LRScheduler()), 0), ((LRScheduler(),), 0)]:
-        found = [each for _, each in Phase(Rows(X), 2, (0.1,), callbacks=given).all_callbacks(net, 0)]
-        assert found[: len(given)] == list(given)
-        assert sum(isinstance(each, WarmUpCosine) for each in found) == n_ours
-    assert Phase(Rows(X), 3, (0.1,)).all_callbacks(net, 0)[0][1].n_steps == 60
+        theirs, ours = Phase(Rows(X), 2, (0.1,), callbacks=given).all_callbacks(net, 0)
+        assert [each for _, each in theirs] == list(given)
+        assert [type(each) for _, each in ours] == n_ours * [WarmUpCosine]
+    _, ((_, schedule),) = Phase(Rows(X), 3, (0.1,)).all_callbacks(net, 0)
+    assert schedule.n_steps == 60
 
 
 def test_a_loss_that_stays_the_same_is_not_the_best_again():
