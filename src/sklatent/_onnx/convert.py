@@ -28,7 +28,11 @@ def convert(estimator, X, opset):
     options = {id(last): {"zipmap": False}} if is_classifier(last) and not ours else None
     try:
         model = convert_sklearn(
-            simple, initial_types=types, target_opset=opset or OLDEST_OPSET, options=options, custom_parsers=parsers(last)
+            simple,
+            initial_types=types,
+            target_opset=opset or OLDEST_OPSET,
+            options=options,
+            custom_parsers=parsers(last),
         )
     except (MissingConverter, MissingShapeCalculator) as error:
         raise TypeError(

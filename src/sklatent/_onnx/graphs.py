@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import warnings
 
 import onnx
 import torch
@@ -55,10 +56,14 @@ def said_by(estimator, *, last):
     """The module of what an estimator says: at the end of a pipeline all that there is a graph of, else its codes."""
     if last and (module := vote(estimator)) is not None:
         return Labels(module)
-    found = {"transform": codes(estimator), "score_samples": density(estimator)} if last else {"codes": codes(estimator)}
+    found = (
+        {"transform": codes(estimator), "score_samples": density(estimator)} if last else {"codes": codes(estimator)}
+    )
     found = {name: module for name, module in found.items() if module is not None}
     if not found:
-        raise TypeError(f"{type(estimator).__name__} has no ONNX{'' if last else ' before the last step: it has no codes'}.")
+        raise TypeError(
+            f"{type(estimator).__name__} has no ONNX{'' if last else ' before the last step: it has no codes'}."
+        )
     return Said(**found)
 
 
@@ -152,12 +157,14 @@ def _shapes_of(module, n, n_examples):
 
 @contextlib.contextmanager
 def _quiet():
-    """Without the exporter's word on each call that torchvision is not there."""
+    """Without what the exporter says of itself, and of torchvision in each call."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logger.setLevel(before)
 

@@ -150,4 +150,8 @@ def _(estimator: EncoderClassifier):
             "ONNX here. Let a net learn what it says, EncoderClassifier(...).fit(X, classifier.transduction_), with no "
             "row unlabelled, and convert that: its net predicts."
         )
-    return nn.Sequential(Codes(estimator), GraphVote(estimator.graph_)) if hasattr(estimator, "graph_") else NetVote(estimator)
+    return (
+        nn.Sequential(Codes(estimator), GraphVote(estimator.graph_))
+        if hasattr(estimator, "graph_")
+        else NetVote(estimator)
+    )

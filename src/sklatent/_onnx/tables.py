@@ -34,7 +34,7 @@ def interpolated(x, knots, values):
     right = (left + 1).clamp(0, knots.shape[1] - 1)
     low, high = taken(knots, left), taken(knots, right)
     share = ((x - low) / torch.where(high > low, high - low, 1)).clamp(0, 1)
-    below = taken(values, left)
+    share, below = torch.where(x >= high, 1.0, share), taken(values, left)
     return below + share * (taken(values, right) - below)
 
 

@@ -84,11 +84,11 @@ class Ranks(Arrays):
     def __init__(self, ranks):
         super().__init__(
             knots=ranks.knots_[np.newaxis], log_p=ranks.log_p_[np.newaxis], lowest=ranks.knots_[0] - ranks.rounding_,
-            scale=ranks.scale_, log_p_below=ranks.log_p_below_,
+            scale=ranks.scale_, log_p_below=ranks.log_p_below_, most=np.finfo(np.float64).max,
         )  # fmt: skip
 
     def forward(self, scores):
-        t = ((self.lowest - scores) / self.scale).clamp(0, torch.finfo(torch.float64).max)
+        t = torch.minimum(((self.lowest - scores) / self.scale).clamp(min=0), self.most)
         within = interpolated(scores.unsqueeze(1), self.knots, self.log_p).squeeze(1)
         return torch.where(scores < self.lowest, self.log_p_below - t.log1p(), within)
 
@@ -181,7 +181,7 @@ class Tail(Arrays):
 
     def forward(self, scores):  # -> p
         ranked = (1 + count_below(self.scores, scores)).double() / (len(self.scores) + 1)
-        y = ((self.threshold - scores) / self.scale).clamp(0, torch.finfo(torch.float64).max)
+        y = ((self.threshold - scores) / self.scale).clamp(min=0)
         p = self.p_lowest + self.weight * (-(self.shape * y).log1p() / self.shape).exp()
         return torch.where(scores < self.threshold, p, ranked)  # there is no tail where that is -inf
 
