@@ -107,6 +107,10 @@ def _detector(estimator, n=1000, **options):
     return DensityOutlierDetector(estimator, random_state=0, **options).fit(table()[:n]), table()
 
 
+def _label_spreading():
+    return make_pipeline(PCA(2), GraphLabelSpreading()).fit(table(), few_labels(table())), table()
+
+
 def _rnn(cell):
     X = np.ascontiguousarray(images()[:, :4])
     return PixelRNNDensity(image_shape=(2, 2), cell=cell, n_filters=2, n_layers=1, **ONE).fit(X), X
@@ -129,7 +133,7 @@ MODELS = {
     **{cell: lambda cell=cell: _rnn(cell) for cell in ("row_lstm", "diagonal_bilstm")},
     "a net's classes": _classifier_of_strings,
     "a graph's classes": _graph_of_images,
-    "label spreading": lambda: (make_pipeline(PCA(2), GraphLabelSpreading()).fit(table(), few_labels(table())), table()),
+    "label spreading": _label_spreading,
     "a pool of densities": _pool,
     "the default detector": lambda: _detector(None),
     "calibrated in turn": lambda: _detector(PCA(2), n=60, calibration_size=0.5),

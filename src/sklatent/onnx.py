@@ -16,8 +16,9 @@ def to_onnx(estimator, X, *, opset=None):
     estimator : fitted estimator or Pipeline
         Any of this library's, or a ``Pipeline`` with them. Steps of scikit-learn are converted by skl2onnx.
     X : array-like of shape (n_samples, n_features)
-        Rows to check it on, without NaN, typical ones. Their dtype is that of the model's one input, ``"X"``: float32 or
-        float64; whole numbers of up to 16 bits count as float32, others as float64. A frame makes one input of each column.
+        Typical rows to check it on, without NaN. Their dtype is that of the model's one input, ``"X"``: float32 or
+        float64; whole numbers of up to 16 bits count as float32, others as float64. A frame makes one input of each
+        column.
     opset : int or None, default=None
         Version of the operators, 18 or more. None is 18.
 

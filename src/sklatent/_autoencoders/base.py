@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._bridge.base import check_widths, fresh_seed
+from .._bridge.frames import framed
 from .._bridge.holes import filled, has_holes, with_draws
 from .._bridge.rows import detached
 from .._bridge.unsupervised import UnsupervisedEstimator
@@ -132,6 +133,7 @@ class EncoderTransformer(UnsupervisedEstimator):
 class CoderTransformer(EncoderTransformer):
     """What the encoder-decoder transformers share."""
 
+    @framed
     def inverse_transform(self, X):
         """Rows that codes stand for, in the units of the rows of ``fit``.
 
@@ -143,6 +145,7 @@ class CoderTransformer(EncoderTransformer):
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features), float64
+            A frame with the columns of ``fit`` where ``set_output`` asks for one.
         """
         check_is_fitted(self)
         Z = check_array(detached(X), dtype=[np.float64, np.float32], input_name="codes")
@@ -154,6 +157,7 @@ class CoderTransformer(EncoderTransformer):
         dtype = next(self._module.parameters()).dtype
         return self._apply_checked(lambda module, z: module.decode(z.to(dtype)), Z)
 
+    @framed
     def complete(self, X, random_state=None):
         """Fill in what is missing, given what is there.
 
@@ -171,7 +175,7 @@ class CoderTransformer(EncoderTransformer):
         Returns
         -------
         X_complete : ndarray of shape (n_samples, n_features)
-            Given values are untouched, to the bit.
+            Given values are untouched, to the bit. A frame where ``set_output`` asks for one.
 
         References
         ----------

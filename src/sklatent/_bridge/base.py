@@ -17,6 +17,7 @@ from . import training
 from .callbacks import copied
 from .checkpoints import Checkpoint, check_folder, identity
 from .devices import resolve_device, seeded
+from .frames import as_asked
 from .holes import check_columns, filled, has_holes
 from .loading import Aside, check_saved
 from .rows import check_image_shape, detached, tell_of_rounding
@@ -318,6 +319,7 @@ class SampleMethods(DensityMethods):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features), float64
+            A frame with the columns of ``fit`` where ``set_output`` asks for one.
         """
         return self._sample(n_samples, random_state)
 
@@ -325,4 +327,5 @@ class SampleMethods(DensityMethods):
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or n_samples < 0:
             raise ValueError(f"n_samples={n_samples!r} must be an integer, 0 or more.")
-        return training.draw(self.net_, n_samples, self.n_features_in_, fresh_seed(random_state), **options)
+        rows = training.draw(self.net_, n_samples, self.n_features_in_, fresh_seed(random_state), **options)
+        return as_asked(self, rows)

@@ -88,7 +88,7 @@ def _raise_if(wrong, estimator, name):
     rows = np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))
     if len(rows):
         raise ValueError(
-            f"The ONNX of {type(estimator).__name__}.{name} differs from Python's by more than {TOLERANCE:g} in {len(rows)} "
-            f"of {len(wrong)} rows of X, the first of them row {rows[0]}. Pass rows in float64, X.astype(float), or scale "
-            "them first. Rows with values that are missing, or far outside the range of fit, have no ONNX."
+            f"The ONNX of {type(estimator).__name__}.{name} differs from Python's by more than {TOLERANCE:g} in "
+            f"{len(rows)} of {len(wrong)} rows of X, the first of them row {rows[0]}. Pass rows in float64, "
+            "X.astype(float), or scale them first; and leave out rows that are far outside the range of fit."
         )

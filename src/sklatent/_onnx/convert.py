@@ -49,8 +49,8 @@ def _check_opset(opset):
     newest = onnx.defs.onnx_opset_version()
     if opset is not None and not (isinstance(opset, int) and OLDEST_OPSET <= opset <= newest):
         raise ValueError(
-            f"opset={opset!r} must be an integer from {OLDEST_OPSET}, the oldest that torch exports, to {newest}, the newest "
-            f"that this onnx knows. Leave it out for {OLDEST_OPSET}, which onnxruntime 1.14 runs."
+            f"opset={opset!r} must be an integer from {OLDEST_OPSET}, the oldest that torch exports, to {newest}, the "
+            f"newest that this onnx knows. Leave it out for {OLDEST_OPSET}."
         )
 
 

@@ -1,4 +1,4 @@
-"""Graphs that torch exports as operators of skl2onnx, which knows scikit-learn's steps, and how to put them in a row."""
+"""Graphs that torch exports, as operators of skl2onnx, which knows scikit-learn's steps and puts them in a row."""
 
 import contextlib
 import logging
@@ -76,7 +76,7 @@ def plain(estimator):
     return Pipeline(steps) if len(steps) > 1 else steps[0][1]
 
 
-# -- what skl2onnx asks for: what comes out, of which type, and by which nodes -------------------------------------------
+# -- what skl2onnx asks for: what comes out, of which type, and by which nodes ------------------------------------
 
 
 def parsers(last):

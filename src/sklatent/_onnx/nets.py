@@ -146,9 +146,9 @@ vote.register(GraphLabelSpreading, GraphVote)
 def _(estimator: EncoderClassifier):
     if hasattr(estimator, "opinions_"):
         raise TypeError(
-            "This EncoderClassifier predicts by a pool of opinions, of trees and other models of scikit-learn, which has no "
-            "ONNX here. Let a net learn what it says, EncoderClassifier(...).fit(X, classifier.transduction_), with no "
-            "row unlabelled, and convert that: its net predicts."
+            "This EncoderClassifier predicts by a pool of opinions, of trees and other models of scikit-learn, which "
+            "has no ONNX. Let a net learn what it says, EncoderClassifier(...).fit(X, classifier.transduction_), with "
+            "no row unlabelled, and convert that: its net predicts."
         )
     return (
         nn.Sequential(Codes(estimator), GraphVote(estimator.graph_))

@@ -187,8 +187,8 @@ class Kernels(Arrays):
     def __init__(self, estimator):
         if (estimator.kernel, estimator.metric) != ("gaussian", "euclidean"):
             raise TypeError(
-                f"KernelDensity with kernel={estimator.kernel!r} and metric={estimator.metric!r} has no ONNX here: only the "
-                "gaussian kernel of euclidean distances."
+                f"KernelDensity with kernel={estimator.kernel!r} and metric={estimator.metric!r} has no ONNX: only the "
+                "gaussian kernel of euclidean distances has."
             )
         rows, weights = (np.asarray(part) for part in (estimator.tree_.data, estimator.tree_.sample_weight or 1.0))
         width, d = estimator.bandwidth_, rows.shape[1]

@@ -1,4 +1,4 @@
-"""What a fitted detector says, as torch modules: scores of its densities, (n,) each, to one, and that to its verdicts."""
+"""What a fitted detector says, as torch modules: scores of its densities, (n,) each, to one, and to its verdicts."""
 
 from functools import singledispatch
 
@@ -163,8 +163,8 @@ def _position(knots, scores, scale):
 def _(score_: _Folded):
     if score_.tail:
         raise TypeError(
-            "A DensityOutlierDetector with tail='pareto' whose rows calibrated in turn has no ONNX. Fit it on more rows, so "
-            "that some are kept apart, or with tail=None."
+            "A DensityOutlierDetector with tail='pareto' whose rows calibrated in turn has no ONNX. Fit it on more rows, "
+            "so that some are kept apart, or with tail=None."
         )
     module = Folded(score_)
     return module.densities, module
