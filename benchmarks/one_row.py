@@ -1,8 +1,9 @@
 """One row at a time, as a service is asked: the estimator in Python, and its file of ONNX in onnxruntime.
 
-Milliseconds of processor time (one thread) for a row, the median over calls, and of 1,000 rows at once; the size of the file, and
-seconds that the export takes. Digits, 8 x 8 pixels, float32; the detectors see wine's 13 columns, drawn 1,000 times with
-noise. Nets are trained for an epoch: time does not depend on what they have learned.
+Milliseconds of processor time on one thread, the median over calls: for one row, and for 1,000 at once. Then the size
+of the file, and seconds that its export takes. Rows are digits, 8 x 8 pixels, float32; those of the detectors and of
+MADE are wine's 13 columns, drawn 1,000 times with noise. Nets are trained for an epoch: time does not depend on what
+they have learned.
 
     python benchmarks/one_row.py
 """
@@ -71,8 +72,8 @@ def main():
     options.intra_op_num_threads = 1
     print(f"{versions()}, onnxruntime {onnxruntime.__version__}\n")
     print(
-        "| model | method | Python, 1 row, ms | ONNX, 1 row, ms | ratio | Python, 1,000, ms | ONNX, 1,000, ms | file, kB "
-        "| export, s |"
+        "| model | method | Python, 1 row, ms | ONNX, 1 row, ms | ratio | Python, 1,000, ms | ONNX, 1,000, ms "
+        "| file, kB | export, s |"
     )
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, method, estimator, X in models(seed):

@@ -118,7 +118,7 @@ def _rnn(cell):
 
 def _pool():
     behind = make_pipeline(StandardScaler(), GaussianMixture(2, random_state=0))
-    members = [("near", NeighborsDensity()), ("kernel", KernelDensity(bandwidth=0.5)), ("mixture", behind)]
+    members = [("kernel", KernelDensity(bandwidth=0.5)), ("mixture", behind)]
     return _detector(members, method="typicality", tail="pareto")
 
 

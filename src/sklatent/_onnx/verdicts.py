@@ -163,8 +163,8 @@ def _position(knots, scores, scale):
 def _(score_: _Folded):
     if score_.tail:
         raise TypeError(
-            "A DensityOutlierDetector with tail='pareto' whose rows calibrated in turn has no ONNX. Fit it on more rows, "
-            "so that some are kept apart, or with tail=None."
+            "A DensityOutlierDetector with tail='pareto' whose rows calibrated in turn has no ONNX. Fit it on more "
+            "rows, so that some are kept apart, or with tail=None."
         )
     module = Folded(score_)
     return module.densities, module
