@@ -111,9 +111,9 @@ def _label_spreading():
     return make_pipeline(PCA(2), GraphLabelSpreading()).fit(table(), few_labels(table())), table()
 
 
-def _rnn(cell):
+def _pixel_rnn():
     X = np.ascontiguousarray(images()[:, :4])
-    return PixelRNNDensity(image_shape=(2, 2), cell=cell, n_filters=2, n_layers=1, **ONE).fit(X), X
+    return PixelRNNDensity(image_shape=(2, 2), cell="row_lstm", n_filters=2, n_layers=1, **ONE).fit(X), X
 
 
 def _pool():
@@ -130,7 +130,7 @@ MODELS = {
     "two views": lambda: (TwoViewTransformer(3, image_shape=(4, 4), **ONE).fit(images()), images()),
     "MADE": lambda: (MADEDensity(**NET).fit(table()), table()),
     "PixelCNN": lambda: (PixelCNNDensity(image_shape=(4, 4), n_filters=4, n_blocks=1, **ONE).fit(images()), images()),
-    **{cell: lambda cell=cell: _rnn(cell) for cell in ("row_lstm", "diagonal_bilstm")},
+    "PixelRNN": _pixel_rnn,
     "a net's classes": _classifier_of_strings,
     "a graph's classes": _graph_of_images,
     "label spreading": _label_spreading,
@@ -152,7 +152,7 @@ def test_a_file_says_what_python_says(name):
     for n in (1, 7, 1000):
         found = check.run(model, new[:n])
         rows = estimator[:-1].transform(new[:n]) if last is not estimator else new[:n]
-        assert set(found) >= {"predict"} or set(found) & {"transform", "score_samples"}
+        assert {"predict", "transform", "score_samples"} & set(found)
         for method, values in found.items():
             expected = np.asarray(getattr(last, method)(rows))
             assert values.shape == expected.shape, method
@@ -161,8 +161,8 @@ def test_a_file_says_what_python_says(name):
             elif method == "p_values":
                 assert_allclose(values, expected, atol=2 / len(last.calibration_scores_))
             else:
-                finite = np.quantile(np.abs(values - expected) / np.maximum(1, np.abs(expected)), 0.999)
-                assert finite < 1e-4, method
+                off = np.abs(values - expected) / np.maximum(1, np.abs(expected))
+                assert np.quantile(off, 0.999) < 1e-4, method  # in one row of 1,000 rounding may move a rank
 
 
 def test_a_frame_makes_an_input_of_each_column():
@@ -303,11 +303,16 @@ def test_a_pool_of_opinions_says_what_to_do():
         to_onnx(classifier, X)
 
 
-def test_rows_with_holes_and_a_sampler():
+def test_rows_with_holes():
     X = table().copy()
     X[0, 0] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         to_onnx(AutoencoderTransformer(3, **NET).fit(X), X)
+
+
+def test_a_sampler():
+    with pytest.raises(TypeError, match=r"sample and complete draw, and have no ONNX"):
+        to_onnx(VAETransformer(2, **NET).fit(table()).sample, table())
 
 
 def test_a_density_as_a_step_before_the_last():

@@ -3,7 +3,6 @@
 import numpy as np
 import onnxruntime
 import torch
-from sklearn.pipeline import Pipeline
 
 from .._outliers.conformal import p_values
 from .._outliers.detector import DensityOutlierDetector
@@ -24,9 +23,9 @@ def run(model, X):
     return dict(zip((each.name for each in session.get_outputs()), session.run(None, feed), strict=True))
 
 
-def check(model, estimator, last, X):
-    """Raise if the model says of X anything else than the estimator, by more than rounding explains."""
-    rows = estimator[:-1].transform(X) if isinstance(estimator, Pipeline) else X
+def check(model, pipeline, X):
+    """Raise if the model says of X anything else than the pipeline, by more than rounding explains."""
+    last, rows = pipeline[-1], pipeline[:-1].transform(X) if len(pipeline) > 1 else X
     if isinstance(last, DensityOutlierDetector):
         return _check_detector(model, last, X, rows)
     found = run(model, X)
@@ -77,11 +76,10 @@ def _labelled(expected, found):
     values = found["predict"].reshape(expected.shape)
     if expected.dtype.kind == "f" and len(found) == 1:
         return near(expected, values)
-    by = next((found[name] for name in ("predict_proba", "decision_function") if name in found), None)
-    if by is None:
+    if "predict_proba" not in found:
         return values == expected
-    gap = np.abs(by).ravel() if by.size == len(by) else np.diff(np.sort(by, axis=1)[:, -2:]).ravel()
-    return (values == expected) | (gap < 2 * TOLERANCE)
+    first_two = np.sort(found["predict_proba"], axis=1)[:, -2:]
+    return (values == expected) | (np.diff(first_two, axis=1).ravel() < 2 * TOLERANCE)
 
 
 def _raise_if(wrong, estimator, name):

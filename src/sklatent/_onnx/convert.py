@@ -1,12 +1,13 @@
 """A fitted estimator as a model of ONNX, checked against the estimator."""
 
 import numpy as np
-import onnx
+import skl2onnx
 from skl2onnx import convert_sklearn
+from skl2onnx._supported_operators import sklearn_operator_name_map
+from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
-from sklearn.base import is_classifier
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,38 +20,43 @@ OLDEST_OPSET = 18  # that torch exports
 
 def convert(estimator, X, opset):
     """The model, whose outputs have the names of the methods that they equal."""
+    if not hasattr(estimator, "fit"):
+        raise TypeError(
+            f"estimator must be a fitted estimator or Pipeline, not {estimator!r}: the outputs of its file have the names "
+            "of methods. sample and complete draw, and have no ONNX."
+        )
     check_is_fitted(estimator)
     _check_opset(opset)
-    simple = plain(estimator)
-    last = plain(simple.steps[-1][1]) if isinstance(simple, Pipeline) else simple
-    X, types = _typed(X)
-    ours = isinstance(last, Estimator)
-    options = {id(last): {"zipmap": False}} if is_classifier(last) and not ours else None
+    pipeline = plain(make_pipeline(estimator))
+    last, (X, types) = pipeline[-1], _typed(X)
     try:
         model = convert_sklearn(
-            simple,
-            initial_types=types,
-            target_opset=opset or OLDEST_OPSET,
-            options=options,
-            custom_parsers=parsers(last),
-        )
+            pipeline, initial_types=types, target_opset={"": opset or OLDEST_OPSET, "ai.onnx.ml": 3},
+            options={id(step): _options(step) for _, step in pipeline.steps}, custom_parsers=parsers(last),
+        )  # fmt: skip
     except (MissingConverter, MissingShapeCalculator) as error:
         raise TypeError(
             f"A step has no ONNX that skl2onnx knows of: {str(error).splitlines()[0]} Give it a converter by "
             "skl2onnx.update_registered_converter, or convert the steps before and after it by themselves."
         ) from error
-    if not ours:
+    if not isinstance(last, Estimator):
         _rename(model, last)
-    check(model, simple, last, X)
+    check(model, pipeline, X)
     return model
 
 
+def _options(step):
+    """Probabilities as an array, not as a dict for each row."""
+    alias = sklearn_operator_name_map.get(type(step))
+    return {"zipmap": False} if alias and "zipmap" in (get_converter(alias).get_allowed_options() or ()) else {}
+
+
 def _check_opset(opset):
-    newest = onnx.defs.onnx_opset_version()
+    newest = skl2onnx.__max_supported_opset__
     if opset is not None and not (isinstance(opset, int) and OLDEST_OPSET <= opset <= newest):
         raise ValueError(
             f"opset={opset!r} must be an integer from {OLDEST_OPSET}, the oldest that torch exports, to {newest}, the "
-            f"newest that this onnx knows. Leave it out for {OLDEST_OPSET}."
+            f"newest that this skl2onnx knows. Leave it out for {OLDEST_OPSET}."
         )
 
 
@@ -73,16 +79,13 @@ def _type_of(values):
 
 def _rename(model, last):
     """Of scikit-learn's estimators, the outputs of the model by the methods that they equal."""
-    names = {"label": "predict", "output_label": "predict", "variable": "transform"}
-    names |= dict.fromkeys(("probabilities", "output_probability"), "predict_proba")
-    if not hasattr(last, "predict_proba"):
-        names |= dict.fromkeys(("probabilities", "scores"), "decision_function")
-    if not hasattr(last, "transform"):
-        names["variable"] = "predict"
-    graph = model.graph
-    for output in graph.output:
+    names = {"label": "predict", "output_label": "predict"}
+    names["variable"] = "transform" if hasattr(last, "transform") else "predict"
+    if hasattr(last, "predict_proba"):
+        names |= dict.fromkeys(("probabilities", "output_probability"), "predict_proba")
+    for output in model.graph.output:
         new = names.get(output.name, output.name)
-        for node in graph.node:
+        for node in model.graph.node:
             for edges in (node.input, node.output):
                 edges[:] = [new if each == output.name else each for each in edges]
         output.name = new

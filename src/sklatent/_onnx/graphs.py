@@ -23,8 +23,9 @@ from .verdicts import Verdicts, score
 ALIAS = "SklatentModule"
 TYPES = {
     TensorProto.FLOAT: FloatTensorType, TensorProto.DOUBLE: DoubleTensorType, TensorProto.INT64: Int64TensorType,
+    TensorProto.STRING: StringTensorType,
 }  # fmt: skip
-OF_CLASSES = {"b": Int64TensorType, "i": Int64TensorType, "u": Int64TensorType, "f": DoubleTensorType}
+OF_CLASSES = {"b": TensorProto.INT64, "i": TensorProto.INT64, "u": TensorProto.INT64, "f": TensorProto.DOUBLE}
 
 
 class Said(nn.Module):
@@ -72,8 +73,10 @@ def plain(estimator):
     estimator = getattr(thawed(estimator), "best_estimator_", thawed(estimator))
     if not isinstance(estimator, Pipeline):
         return estimator
-    steps = [(name, plain(step)) for name, step in estimator.steps if step is not None and step != "passthrough"]
-    return Pipeline(steps) if len(steps) > 1 else steps[0][1]
+    steps = []
+    for step in (plain(step) for _, step in estimator.steps if step is not None and step != "passthrough"):
+        steps += [inner for _, inner in step.steps] if isinstance(step, Pipeline) else [step]
+    return Pipeline([(f"step {i}", step) for i, step in enumerate(steps)])
 
 
 # -- what skl2onnx asks for: what comes out, of which type, and by which nodes ------------------------------------
@@ -122,19 +125,20 @@ def _declare(scope, estimator, module, inputs):
 
 def _shapes(operator):
     """Export: now it is known what comes in."""
-    operator.proto_ = proto = exported(operator.module_, _examples(operator), operator.target_opset)
+    opset = operator.target_opset[""]
+    operator.proto_ = proto = exported(operator.module_, _examples(operator), opset)
     for variable, output in zip(operator.outputs, proto.graph.output, strict=True):
         tensor = output.type.tensor_type
         variable.type = TYPES[tensor.elem_type]([None, *(size.dim_value or None for size in tensor.shape.dim[1:])])
     if isinstance(operator.module_, Labels):
-        kind = operator.raw_operator.classes_.dtype.kind
-        operator.outputs[0].type = OF_CLASSES.get(kind, StringTensorType)([None])
+        dtype = OF_CLASSES.get(operator.raw_operator.classes_.dtype.kind, TensorProto.STRING)
+        operator.outputs[0].type = TYPES[dtype]([None])
 
 
 def _examples(operator):
     if isinstance(operator.module_, Verdicts):
         return [torch.zeros(2, dtype=torch.float64) for _ in operator.inputs]
-    wide = any(isinstance(each.type, DoubleTensorType) for each in operator.inputs)
+    wide = any(isinstance(each.type, DoubleTensorType | Int64TensorType) for each in operator.inputs)
     return [torch.zeros(2, operator.raw_operator.n_features_in_, dtype=torch.float64 if wide else torch.float32)]
 
 
@@ -173,31 +177,35 @@ def _convert(scope, operator, container):
     """Add the graph: skl2onnx's own way to do so would drop functions, and mistake what is left out for a name."""
     proto = add_prefix(operator.proto_, scope.get_unique_operator_name("sklatent") + "/")
     graph, inputs = proto.graph, [each.onnx_name for each in operator.inputs]
-    add = container.nodes.append
+
+    def add(kind, names, output=None, **attributes):
+        output = output or scope.get_unique_variable_name(kind.lower())
+        name = scope.get_unique_operator_name(kind)
+        container.nodes.append(helper.make_node(kind, names, [output], name=name, **attributes))
+        return output
+
     if len(graph.input) < len(inputs):  # columns
-        kind, columns = graph.input[0].type.tensor_type.elem_type, []
-        for name in inputs:
-            columns.append(scope.get_unique_variable_name("column"))
-            add(helper.make_node("Cast", [name], columns[-1:], to=kind, name=scope.get_unique_operator_name("Cast")))
-        inputs = [scope.get_unique_variable_name("rows")]
-        add(helper.make_node("Concat", columns, inputs, axis=1, name=scope.get_unique_operator_name("Concat")))
-    outputs = [each.onnx_name for each in operator.outputs]
-    pairs = [*zip(inputs, (each.name for each in graph.input), strict=True)]
+        dtype = graph.input[0].type.tensor_type.elem_type
+        inputs = [add("Concat", [add("Cast", [name], to=dtype) for name in inputs], axis=1)]
+    for name, inner in zip(inputs, graph.input, strict=True):
+        add("Identity", [name], inner.name)
     found = [each.name for each in graph.output]
     if isinstance(operator.module_, Labels):
-        name, classes = scope.get_unique_variable_name("classes"), operator.raw_operator.classes_
-        kind = {Int64TensorType: TensorProto.INT64, DoubleTensorType: TensorProto.DOUBLE}
-        kind = kind.get(type(operator.outputs[0].type), TensorProto.STRING)
-        values = [str(each) for each in classes] if kind == TensorProto.STRING else classes.tolist()
-        container.add_initializer(name, kind, [len(classes)], values)
-        gathered = scope.get_unique_variable_name("gathered")
-        add(helper.make_node("Gather", [name, found[0]], [gathered], name=scope.get_unique_operator_name("Gather")))
-        found[0] = gathered
-    for before, after in [*pairs, *zip(found, outputs, strict=True)]:
-        add(helper.make_node("Identity", [before], [after], name=scope.get_unique_operator_name("Identity")))
+        found[0] = add("Gather", [_classes(scope, operator, container), found[0]])
+    for name, variable in zip(found, operator.outputs, strict=True):
+        add("Identity", [name], variable.onnx_name)
     container.nodes.extend(_without_gaps(node) for node in graph.node)
     container.initializers.extend(graph.initializer)
     container.node_domain_version_pair_sets.update((each.domain, each.version) for each in proto.opset_import)
+
+
+def _classes(scope, operator, container):
+    """The name of a constant that holds the classes."""
+    name, classes = scope.get_unique_variable_name("classes"), operator.raw_operator.classes_
+    dtype = OF_CLASSES.get(classes.dtype.kind, TensorProto.STRING)
+    values = [str(each) for each in classes] if dtype == TensorProto.STRING else classes.tolist()
+    container.add_initializer(name, dtype, [len(classes)], values)
+    return name
 
 
 def _without_gaps(node):
