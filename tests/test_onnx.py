@@ -36,7 +36,7 @@ from sklatent import (
 )
 from sklatent._onnx import check
 from sklatent._onnx.nets import density
-from sklatent._onnx.tables import NormalScores, normal_quantile
+from sklatent._onnx.tables import NormalQuantile, NormalScores
 from sklatent._onnx.verdicts import Verdicts, score
 from sklatent._outliers.marginals import _Forest, _Marginals, _NormalScores, _Tails
 from sklatent._outliers.pool import _TablePool
@@ -198,8 +198,7 @@ def test_torch_says_of_a_table_what_numpy_says(estimator, of):
     X = of()[:300]
     fitted = estimator.fit(X)
     found = density(fitted)(torch.from_numpy(_far())).numpy()
-    tolerance = 3e-6 if isinstance(estimator, _TablePool) else 1e-9  # of normal_quantile
-    assert_allclose(found, fitted.score_samples(_far()), rtol=tolerance, atol=tolerance)
+    assert_allclose(found, fitted.score_samples(_far()), rtol=1e-9, atol=1e-9)
 
 
 def test_kernels_are_those_of_the_formula():
@@ -217,9 +216,9 @@ def test_kernels_are_those_of_the_formula():
 
 def test_normal_scores_and_quantiles():
     p = np.concatenate([np.logspace(-10, -0.31, 500), 1 - np.logspace(-10, -0.31, 500)])
-    assert_allclose(normal_quantile(torch.from_numpy(p)).numpy(), ndtri(p), atol=2e-6)
+    assert_allclose(NormalQuantile()(torch.from_numpy(p)).numpy(), ndtri(p), rtol=1e-12, atol=1e-14)
     scores = _NormalScores().fit(levels())
-    assert_allclose(NormalScores(scores)(torch.from_numpy(_far())).numpy(), scores.transform(_far()), atol=2e-6)
+    assert_allclose(NormalScores(scores)(torch.from_numpy(_far())).numpy(), scores.transform(_far()), atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,8 @@ def to_onnx(estimator, X, *, opset=None):
     Notes
     -----
     There are no draws in a graph: ``sample``, ``complete`` and what fills in missing values stay in Python. Rows are
-    not checked: a NaN comes out as NaN, and a value between levels as the nearest below. A row of ``fit`` of a detector
-    whose rows calibrated in turn counts as a new one.
+    not checked: a NaN comes out as NaN or as nonsense, and a value between levels scores as a level near it. A row of
+    ``fit`` of a detector whose rows calibrated in turn counts as a new one.
 
     Examples
     --------

@@ -22,8 +22,8 @@ def convert(estimator, X, opset):
     """The model, whose outputs have the names of the methods that they equal."""
     if not hasattr(estimator, "fit"):
         raise TypeError(
-            f"estimator must be a fitted estimator or Pipeline, not {estimator!r}: the outputs of its file have the names "
-            "of methods. sample and complete draw, and have no ONNX."
+            f"estimator must be a fitted estimator or Pipeline, not {estimator!r}. A file has all that it says; "
+            "sample and complete draw, and have no ONNX."
         )
     check_is_fitted(estimator)
     _check_opset(opset)

@@ -128,31 +128,50 @@ class NormalScores(Arrays):
         quantiles = estimator.quantiles_.T
         levels = np.broadcast_to(np.linspace(0, 1, quantiles.shape[1]), quantiles.shape)
         super().__init__(quantiles=quantiles, levels=levels, falling=-quantiles[:, ::-1])
+        self.normal = NormalQuantile()
 
     def forward(self, x):
         x = x.double() / 2
         rising = interpolated(x, self.quantiles, self.levels)
         falling = 1 - interpolated(-x, self.falling, self.levels)
-        return normal_quantile((rising + falling) / 2).clamp(-FARTHEST, FARTHEST)
+        return self.normal((rising + falling) / 2).clamp(-FARTHEST, FARTHEST)
 
 
-def normal_quantile(p):
-    """To 7 digits, for p from 1e-11 to 1 - 1e-11: M. J. Wichura, "Algorithm AS 241", 1988. ONNX has none."""
-    q, tail = p - 0.5, torch.minimum(p, 1 - p).clamp(min=1e-11)
-    r = 0.180625 - q * q
-    middle = q * _polynomial(r, 59.109374720, 159.29113202, 50.434271938, 3.3871327179)
-    middle = middle / _polynomial(r, 67.187563600, 78.757757664, 17.895169469, 1.0)
-    r = (-tail.log()).sqrt() - 1.6
-    far = _polynomial(r, 0.17023821103, 1.3067284816, 2.7568153900, 1.4234372777)
-    far = q.sign() * far / _polynomial(r, 0.12021132975, 0.73700164250, 1.0)
-    return torch.where(q.abs() <= 0.425, middle, far)
+class NormalQuantile(Arrays):
+    """``ndtri``, which ONNX has none of, for p from 2e-11 to 1 - 2e-11.
 
+    M. J. Wichura, "Algorithm AS 241: The percentage points of the normal distribution", 1988: ratios of polynomials,
+    of 0.425^2 - (p - 1/2)^2 in the middle, and of the root of -log p, less 1.6, in the tails.
+    """
 
-def _polynomial(x, *coefficients):  # the highest first
-    total = torch.zeros_like(x)
-    for coefficient in coefficients:
-        total = total * x + coefficient
-    return total
+    MIDDLE = [
+        [3.3871328727963666, 133.14166789178438, 1971.5909503065514, 13731.693765509461, 45921.95393154987,
+         67265.7709270087, 33430.57558358813, 2509.0809287301227],
+        [1.0, 42.31333070160091, 687.1870074920579, 5394.1960214247511, 21213.794301586597, 39307.89580009271,
+         28729.085735721943, 5226.495278852854],
+    ]  # fmt: skip
+    TAIL = [
+        [1.4234371107496835, 4.630337846156546, 5.769497221460691, 3.6478483247632045, 1.2704582524523684,
+         0.2417807251774506, 0.022723844989269184, 7.745450142783414e-4],
+        [1.0, 2.053191626637759, 1.6763848301838038, 0.6897673349851, 0.14810397642748008, 0.015198666563616457,
+         5.475938084995345e-4, 1.0507500716444169e-9],
+    ]  # fmt: skip
+
+    def __init__(self):
+        super().__init__(
+            middle=np.transpose(self.MIDDLE), tail=np.transpose(self.TAIL), powers=np.arange(8.0), square=0.425**2,
+            start=1.6,
+        )  # fmt: skip
+
+    def forward(self, p):
+        q, rest = p - 0.5, torch.minimum(p, 1 - p).clamp(min=1e-11)
+        middle = q * self._ratio(self.square - q * q, self.middle)
+        tail = q.sign() * self._ratio((-rest.log()).sqrt() - self.start, self.tail)
+        return torch.where(q.abs() <= 0.425, middle, tail)
+
+    def _ratio(self, r, coefficients):
+        above, below = (r.unsqueeze(-1).pow(self.powers) @ coefficients).unbind(-1)
+        return above / below
 
 
 class Normals(Arrays):
