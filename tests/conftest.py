@@ -1,3 +1,7 @@
+import os
+
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # before scikit-learn comes: else checks are skipped
+
 import numpy as np
 import pytest
 import torch

@@ -1,6 +1,5 @@
 """Bad input gets an error in words: what was expected, what came, which parameter, what to do."""
 
-import sys
 import warnings
 
 import numpy as np
@@ -27,7 +26,6 @@ from sklatent import (
     PixelRNNDensity,
     VAETransformer,
 )
-from sklatent._semi_supervised import graph
 
 every = pytest.mark.parametrize("cls", NETS, ids=lambda cls: cls.__name__)
 CODERS = pytest.mark.parametrize("cls", [AutoencoderTransformer, VAETransformer])
@@ -394,16 +392,3 @@ def test_float16_is_told_of_too():
         small(AutoencoderTransformer, max_iter=1).fit(
             np.column_stack([X[:, :2], 1800 + np.arange(40) % 11]).astype("f2")
         )
-
-
-def test_too_many_rows_for_the_graph_are_told_before_anything_is_trained(monkeypatch):
-    monkeypatch.setattr(graph, "MAX_EXACT_ROWS", 100)
-    monkeypatch.setitem(sys.modules, "pynndescent", None)
-    rows = np.random.RandomState(0).normal(size=(120, 6))
-    y = np.where(np.arange(120) < 20, np.arange(120) % 2, -1)
-    classifier = EncoderClassifier(small(AutoencoderTransformer), max_iter=1, random_state=0)
-    classifier.fit(rows, np.arange(120) % 2)  # no graph
-    classifier.fit(np.tile(rows[:60], (2, 1)), y)  # 60 nodes
-    monkeypatch.setattr(AutoencoderTransformer, "fit", lambda *_: pytest.fail("it was trained"))
-    with pytest.raises(ImportError, match=r'pip install "sklatent\[approximate\]"'):
-        classifier.fit(rows, y)

@@ -171,23 +171,6 @@ def test_epochs_make_about_so_many_steps():
     assert training.epochs(100, 64, 10, 1, 12) == 12
 
 
-def test_batches_of_inference_hold_about_as_many_numbers_whatever_the_width():
-    cpu = torch.device("cpu")
-    assert [training.inference_rows(d, cpu) for d in (1, 64, 100, 500, 1000, 10**6)] == [256, 256, 128, 32, 16, 16]
-
-
-def test_draws_are_of_a_million_numbers_at_a_time():
-    assert [training._rows_to_draw(d) for d in (1, 128, 1000, 2**20, 2**21)] == [8192, 8192, 1048, 1, 1]
-
-
-def test_all_batches_of_inference_are_of_one_shape():
-    net, seen = SimpleNamespace(device="cpu", module_=nn.Identity()), []
-    for n in (1, 255, 256, 257, 600):
-        rows_ = np.arange(2.0 * n).reshape(n, 2)
-        assert_array_equal(training.apply(net, lambda batch: seen.append(batch.shape) or batch + 1, rows_), rows_ + 1)
-    assert seen == [(256, 2)] * 8
-
-
 def test_batches_are_counted_and_come_in_order_unless_shuffled():
     batches = Batches(Rows(X), 30)
     assert len(batches) == 7

@@ -2,7 +2,6 @@
 
 import ast
 import inspect
-import os
 import re
 import subprocess
 import sys
@@ -17,7 +16,6 @@ import sklatent
 from sklatent._bridge import unsupervised
 from sklatent._semi_supervised import recipes
 
-os.environ.setdefault("SCIPY_ARRAY_API", "1")  # else one of the checks is skipped
 SOURCES = sorted(Path(sklatent.__file__).parent.rglob("*.py"))
 
 
@@ -68,7 +66,7 @@ def _imports(path):
 
 def test_what_is_imported_is_declared():
     project = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text())["project"]
-    extras = [each for name in ("plot", "approximate", "onnx") for each in project["optional-dependencies"][name]]
+    extras = [each for name in ("plot", "onnx") for each in project["optional-dependencies"][name]]
     declared, optional = ({re.match(r"[\w-]+", each)[0] for each in some} for some in (project["dependencies"], extras))
     imported = {name for path in SOURCES for kind, name in _imports(path) if kind == "foreign"}
     lent = {"pandas", "sklatent"} | (optional - declared)  # the first where the caller's rows or plots are of it

@@ -1,8 +1,7 @@
 """GraphLabelSpreading, and how labels are read."""
 
 import pickle
-import sys
-from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -16,13 +15,12 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
-from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 
 from sklatent import GraphLabelSpreading, LabeledKFold
-from sklatent._semi_supervised import diffusion, label_spreading
+from sklatent._semi_supervised import diffusion, label_spreading, neighbors
 from sklatent._semi_supervised import graph as _graph
 from sklatent._semi_supervised.labels import encode_labels
 
@@ -477,45 +475,56 @@ def test_class_prior_that_does_not_fit():
             GraphLabelSpreading(class_prior=prior).fit(X, y)
 
 
-class ExactDescent:
-    """The face of pynndescent's NNDescent, with exact neighbours."""
+# -- neighbours among many rows --------------------------------------------------------------------------------------
 
-    def __init__(self, Z, n_neighbors, random_state, n_jobs):
-        self.index = NearestNeighbors(n_neighbors=n_neighbors).fit(Z)
-        self.neighbor_graph = self.index.kneighbors(Z)[::-1]
+CLOUDS = {
+    "one": lambda random: random.normal(size=(900, 20)),
+    "clusters": lambda random: random.normal(size=(900, 20)) + 40 * (np.arange(900) % 7)[:, None],
+    "rising": lambda random: np.linspace(0, 1, 900)[:, None] ** 3 + 1e-3 * random.normal(size=(900, 20)),
+    "closer than float32 can tell": lambda random: 1e-9 * random.normal(size=(900, 20)) + np.arange(900)[:, None] % 3,
+    "whole numbers, far from zero": lambda random: 1e6 + random.randint(3, size=(900, 20)),
+}
 
-    def query(self, Z, k):
-        return self.index.kneighbors(Z, k)[::-1]
-
-
-def test_neighbours_by_an_approximate_index(monkeypatch):
-    X, y = make_blobs(300, n_features=8, centers=5, cluster_std=3.0, random_state=0)
-    exact = GraphLabelSpreading().fit(X, few(y, 5))
-    monkeypatch.setattr(_graph, "MAX_EXACT_ROWS", 100)
-    monkeypatch.setitem(sys.modules, "pynndescent", SimpleNamespace(NNDescent=ExactDescent))
-    other = GraphLabelSpreading().fit(X, few(y, 5))
-    assert_allclose(other.label_distributions_, exact.label_distributions_, rtol=1e-6)
-    assert_allclose(other.predict_proba(X + 0.1), exact.predict_proba(X + 0.1), rtol=1e-6)
-    assert_array_equal(pickle.loads(pickle.dumps(other)).predict_proba(X + 0.1), other.predict_proba(X + 0.1))
+HARD = ("clusters", "rising", "closer than float32 can tell", "whole numbers, far from zero")  # for float32
 
 
-def test_approximate_neighbours_give_nearly_the_same(monkeypatch):
-    pytest.importorskip("pynndescent")  # compiles for a minute
-    X, y = make_blobs(1500, n_features=8, centers=5, cluster_std=3.0, random_state=0)
-    y = few(y, 5)
-    exact = GraphLabelSpreading().fit(X, y)
-    monkeypatch.setattr(_graph, "MAX_EXACT_ROWS", 1000)
-    close = GraphLabelSpreading().fit(X, y)
-    assert np.mean(exact.transduction_ == close.transduction_) > 0.98
-    assert np.mean(exact.predict(X + 0.1) == close.predict(X + 0.1)) > 0.98
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_neighbours_among_many_rows_are_exact(monkeypatch, cloud, dtype):
+    """By differences in float64; which of those equally far are taken is open."""
+    random = np.random.RandomState(0)
+    Z = CLOUDS[cloud](random).astype(dtype)
+    Q = np.concatenate([Z[:50] + random.normal(size=(50, 20)).astype(dtype), Z[50:60]])
+    for name, value in {"FEWEST_PAIRS": 0, "FIRST": 64, "BLOCK": 100, "CHUNK": 150}.items():
+        monkeypatch.setattr(neighbors, name, value)
+    index, asked = neighbors.Neighbors(Z, 10), 0
+    for rows in (None, Q):
+        with mock.patch.object(index.general, "kneighbors", wraps=index.general.kneighbors) as general:
+            distances, found = index.kneighbors(rows)
+        asking = Z if rows is None else rows
+        apart = np.linalg.norm(Z.astype(float) - asking[:, None].astype(float), axis=2)
+        if rows is None:
+            np.fill_diagonal(apart, np.inf)
+        asked += general.call_count
+        rounding = {"rtol": 2e-6, "atol": 1e-7 if dtype == np.float64 else 1e-6}
+        assert_allclose(distances, np.sort(apart, axis=1)[:, :10], **rounding)
+        assert_allclose(np.take_along_axis(apart, found, axis=1), distances, **rounding)
+        assert distances.dtype == dtype
+        assert all(len(set(row)) == 10 for row in found.tolist())
+    assert (asked > 0) == (cloud in HARD), "the general search has the last word where rounding hides neighbours"
 
 
-def test_without_pynndescent_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(_graph, "MAX_EXACT_ROWS", 10)
-    monkeypatch.setitem(sys.modules, "pynndescent", None)
-    X, y = make_blobs(30, centers=2, random_state=0)
-    with pytest.raises(ImportError, match=r'pip install "sklatent\[approximate\]"'):
-        GraphLabelSpreading().fit(X, y)
+def test_of_many_rows_only_a_few_are_looked_at(monkeypatch):
+    """Of n rows about k log n, in whatever order they come: what makes the search fast."""
+    looked_at = []
+    monkeypatch.setattr(neighbors, "FEWEST_PAIRS", 0)
+    best = neighbors._Search._best
+    monkeypatch.setattr(
+        neighbors._Search, "_best", lambda self, rows, *rest: looked_at.append(len(rows)) or best(self, rows, *rest)
+    )
+    Z = np.sort(np.random.RandomState(0).normal(size=(20_000, 16)).astype(np.float32), axis=0)
+    neighbors.Neighbors(Z, 10).kneighbors(Z[::200])
+    assert sum(looked_at) / 100 < 5 * 16 * 3  # three stages, each of four times as many rows as those before
 
 
 def test_a_fit_that_fails_leaves_nothing_fitted():

@@ -1,6 +1,5 @@
 """The autoencoder."""
 
-import numpy as np
 import torch
 from sklearn.utils._param_validation import StrOptions
 
@@ -121,8 +120,7 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
             Higher is more normal. ``-(((X - inverse_transform(transform(X))) / s) ** 2).sum(axis=1)`` with the
             standard deviations s of the features in ``fit``; of all pixels, or the range with the cross-entropy.
         """
-        scores = self._apply_to_seen(lambda module, x, seen: -module.squared_errors(x, seen).sum(1), X)
-        return scores.astype(np.float64)
+        return self._apply_to_seen(lambda module, x, seen: -module.squared_errors(x, seen).sum(1), X, torch.float64)
 
     def score_features(self, X):
         """Minus the squared reconstruction error of each feature: what it adds to the score of its row.
@@ -136,7 +134,7 @@ class AutoencoderTransformer(DensityMethods, CoderTransformer):
         scores : ndarray of shape (n_samples, n_features), float64
             The rows sum to ``score_samples``.
         """
-        return self._apply_to_seen(lambda module, x, seen: -module.squared_errors(x, seen), X).astype(np.float64)
+        return self._apply_to_seen(lambda module, x, seen: -module.squared_errors(x, seen), X, torch.float64)
 
     def _spec(self):
         return {**super()._spec(), "loss": self.loss}

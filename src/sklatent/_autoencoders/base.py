@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from .._bridge.base import check_widths, fresh_seed
 from .._bridge.frames import framed
 from .._bridge.holes import filled, has_holes, with_draws
+from .._bridge.inference import as_given
 from .._bridge.rows import detached
 from .._bridge.unsupervised import UnsupervisedEstimator
 from .._nn import builders
@@ -155,7 +156,7 @@ class CoderTransformer(EncoderTransformer):
                 f"{self._n_features_out}."
             )
         dtype = next(self._module.parameters()).dtype
-        return self._apply_checked(lambda module, z: module.decode(z.to(dtype)), Z)
+        return as_given(self._apply_checked(lambda module, z: module.decode(z.to(dtype)), Z), X)
 
     @framed
     def complete(self, X, random_state=None):
@@ -184,15 +185,15 @@ class CoderTransformer(EncoderTransformer):
         D. B. Rubin, "Multiple imputation for nonresponse in surveys", 1987.
         """
         check_is_fitted(self)
-        X = self._check_rows(X)
+        given, X = X, self._check_rows(detached(X))
         if not has_holes(X):
-            return X.copy()
+            return as_given(X.copy(), given)
         if random_state is not None:
-            return with_draws(self.net_, X, 1, fresh_seed(random_state))
+            return as_given(with_draws(self.net_, X, 1, fresh_seed(random_state)), given)
         completed = filled(self.net_, X)
         rows = np.isnan(X).any(axis=1)
         completed[rows] = self._apply_checked(lambda m, *some: m.settled(*some), completed[rows], ~np.isnan(X[rows]))
-        return completed
+        return as_given(completed, given)
 
 
 def _built(build, *args):

@@ -188,7 +188,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
         """
         check_is_fitted(self)
         noise = self._noise(self.n_draws)
-        return self._apply_to_seen(lambda m, x, seen: m.log_prob(x, noise.to(x.device), seen), X).astype(np.float64)
+        return self._apply_to_seen(lambda m, x, seen: m.log_prob(x, noise.to(x.device), seen), X, torch.float64)
 
     def sample(self, n_samples=1, random_state=None, means=False):
         """Draw rows from the model.
@@ -241,8 +241,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
         if not learning_rate > 0:
             raise ValueError(f"learning_rate={learning_rate!r} must be positive.")
         noise = self._noise(REGRET_DRAWS)
-        regret = self._apply(lambda m, x: m.regret(x, noise.to(x.device), n_steps, learning_rate), X)
-        return regret.astype(np.float64)
+        return self._apply(lambda m, x: m.regret(x, noise.to(x.device), n_steps, learning_rate), X, torch.float64)
 
     def score_statistics(self, X):
         """What else tells strange rows: where in the row the likelihood is low, and the code.
@@ -260,7 +259,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
             log p(x | z) in nats at the posterior mean z, summed over the cells of a grid of at most 7 x 7 (of a
             table: over all features), up to a constant; then z.
         """
-        return self._apply(lambda module, x: module.statistics(x), X).astype(np.float64)
+        return self._apply(lambda module, x: module.statistics(x), X, torch.float64)
 
     def _noise(self, n_draws):
         """Standard normal noise that all rows share; the first draws are the same whatever their number."""

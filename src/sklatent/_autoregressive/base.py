@@ -3,15 +3,17 @@
 from numbers import Integral, Real
 
 import numpy as np
+import torch
 from sklearn.base import DensityMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._bridge import training
+from .._bridge import inference
 from .._bridge.base import SampleMethods, fresh_seed
 from .._bridge.callbacks import WeightAverage
 from .._bridge.frames import framed
 from .._bridge.holes import filled
+from .._bridge.inference import as_given
 from .._bridge.rows import check_whole, detached, learn_levels, n_scales
 from .._bridge.state import warn
 from .._bridge.unsupervised import UnsupervisedEstimator
@@ -50,7 +52,7 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         log_likelihood : ndarray of shape (n_samples,), float64
             Log-probabilities if ``fit`` saw whole numbers, else log-densities in the units of X.
         """
-        return self._apply_to_seen(lambda module, x, seen: module.log_prob(x, seen), X).astype(np.float64)
+        return self._apply_to_seen(lambda module, x, seen: module.log_prob(x, seen), X, torch.float64)
 
     def score_features(self, X):
         """Log-likelihood map: what each feature, given those before it, adds to the score of its row, in nats.
@@ -64,7 +66,7 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         log_likelihood : ndarray of shape (n_samples, n_features), float64
             The rows sum to ``score_samples``; ``reshape(-1, *image_shape_)`` folds them to maps.
         """
-        return self._apply_to_seen(lambda module, x, seen: module.log_prob_map(x, seen), X).astype(np.float64)
+        return self._apply_to_seen(lambda module, x, seen: module.log_prob_map(x, seen), X, torch.float64)
 
     def score_statistics(self, X):
         """Where the likelihood is low: ``score_features``, of an image summed over the cells of a grid.
@@ -86,7 +88,7 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         def cells(module, x, seen):
             return cell_sums(module.log_prob_map(x, seen), self.image_shape_)
 
-        return self._apply_to_seen(cells, X).astype(np.float64)
+        return self._apply_to_seen(cells, X, torch.float64)
 
     @framed
     def complete(self, X, random_state=None, n_proposals=64):
@@ -115,16 +117,16 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         if not isinstance(n_proposals, Integral) or n_proposals < 1:
             raise ValueError(f"n_proposals={n_proposals!r} must be an integer, 1 or more.")
         options = {"dtype": [np.float64, np.float32], "ensure_all_finite": "allow-nan", "reset": False}
-        X = self._fine(validate_data(self, detached(X), **options))
+        given, X = X, self._fine(validate_data(self, detached(X), **options))
         completed, missing = X.copy(), np.isnan(X)
         self._check_whole(np.where(missing, 0, X))
         rows = missing.any(axis=1)
         if rows.any():
             seed = fresh_seed(random_state)
-            drawn, effective = training.complete(self.net_, X[rows], missing[rows], int(n_proposals), seed)
+            drawn, effective = inference.complete(self.net_, X[rows], missing[rows], int(n_proposals), seed)
             completed[missing] = drawn[missing[rows]]
             _warn_of_few(effective, n_proposals)
-        return completed
+        return as_given(completed, given)
 
     def transform(self, X):
         """Features of each row: activations of a hidden layer; of an image, averaged over a grid of 4 x 4 cells.
@@ -142,9 +144,14 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         """
         check_is_fitted(self)
         layer = self._chosen_layer()
-        shift, scale = self._feature_scalers_[layer]
-        Z = self._apply_to_seen(lambda module, x, seen: module.features(x, layer, seen).float(), X)
-        return ((Z - shift) / scale).astype(np.float32)
+        shift, scale = (torch.from_numpy(np.array(each)) for each in self._feature_scalers_[layer])
+
+        def standardised(module, x, seen):
+            Z = module.features(x, layer, seen).float()
+            wide = shift.to(Z.device, torch.float32 if Z.device.type == "mps" else torch.float64)
+            return (Z - wide) / scale.to(wide)
+
+        return self._apply_to_seen(standardised, X, torch.float32)
 
     def _chosen_layer(self):
         n_layers = len(self._feature_scalers_)

@@ -13,12 +13,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from . import training
+from . import inference, training
 from .callbacks import copied
 from .checkpoints import Checkpoint, check_folder, identity
 from .devices import resolve_device, seeded
 from .frames import as_asked
 from .holes import check_columns, filled, has_holes
+from .inference import as_given
 from .loading import Aside, check_saved
 from .rows import check_image_shape, detached, tell_of_rounding
 from .state import Estimator, Interrupted, warn
@@ -59,6 +60,7 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
 
     _parts = ()  # of the module, by pattern, that have learning rates of their own
     _takes_holes = False  # whether rows may have NaN, for what is missing
+    _of_tensors_ = False  # whether the rows of fit were a tensor
 
     _parameter_constraints = {
         "image_shape": ["array-like", None],
@@ -152,6 +154,8 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
             check_folder(self.checkpoint)
 
     def _check_rows(self, X, *, reset=False):
+        if isinstance(X, torch.Tensor) and not reset and self._is_ready(X):
+            return self._fine(X.detach())
         finite = "allow-nan" if self._takes_holes else True
         given, X = X, validate_data(self, detached(X), dtype=DTYPES, order=None, reset=reset, ensure_all_finite=finite)
         if reset:
@@ -162,7 +166,15 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
 
     def _fine(self, X):
         """X in float64 where its own dtype, to which what scales the rows is cast, would make that 0 or infinite."""
-        return X if X.dtype == np.float64 or fits_float32(self._module) else X.astype(np.float64)
+        if str(X.dtype).endswith("float64") or fits_float32(self._module):
+            return X
+        return X.double() if isinstance(X, torch.Tensor) else X.astype(np.float64)
+
+    def _is_ready(self, X):
+        """Whether a tensor of rows can be used where it lies: one that cannot goes by way of numpy, errors too."""
+        fits = X.ndim == 2 and len(X) and X.shape[1] == self.n_features_in_ and X.dtype in inference.AS_IN_NUMPY
+        plain = not hasattr(self, "feature_names_in_") and not isinstance(self._spec_.get("likelihood"), list)
+        return fits and plain and bool(X.isfinite().all())
 
     def _validation_rows(self, n, seed):
         """Indices of the rows kept apart for early stopping, none without it."""
@@ -188,37 +200,40 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
     def _module(self):
         return self.net_.module_
 
-    def _apply(self, function, X):
-        """``function(module, batch)`` for all rows of X, their holes filled, in numpy."""
+    def _apply(self, function, X, dtype=None):
+        """``function(module, batch)`` for all rows of X, their holes filled: numpy, or a tensor where X is one."""
         check_is_fitted(self)
-        return self._apply_checked(function, filled(self._filler, self._check_rows(X)))
+        rows = self._check_rows(X)
+        found = self._apply_checked(function, filled(self._filler, rows), dtype=dtype)
+        return found if isinstance(rows, torch.Tensor) else as_given(found, X)
 
     @property
     def _filler(self):
         """The net whose module fills in what is missing."""
         return self.net_
 
-    def _apply_checked(self, function, X, *beside):
+    def _apply_checked(self, function, X, *beside, dtype=None):
         width = max(X.shape[1], self.n_features_in_)  # codes become rows
-        return training.apply(self.net_, partial(function, self._module), X, *beside, n_features=width)
+        return inference.apply(self.net_, partial(function, self._module), X, *beside, n_features=width, dtype=dtype)
 
-    def _apply_to_seen(self, function, X):
+    def _apply_to_seen(self, function, X, dtype=None):
         """``function(module, batch, seen)``; ``seen`` is None for rows of which nothing is missing.
 
         These go by themselves: what a row gives does not depend on whether others have holes.
         """
         check_is_fitted(self)
-        X = self._check_rows(X)
+        given, X = X, self._check_rows(X)
         if not has_holes(X):
-            return self._apply_checked(lambda module, x: function(module, x, None), X)
+            found = self._apply_checked(lambda module, x: function(module, x, None), X, dtype=dtype)
+            return found if isinstance(X, torch.Tensor) else as_given(found, given)
         seen = ~np.isnan(X)
         rows = ~seen.all(axis=1)
-        of_rows = self._apply_checked(function, filled(self.net_, X[rows]), seen[rows])
+        of_rows = self._apply_checked(function, filled(self.net_, X[rows]), seen[rows], dtype=dtype)
         found = np.empty((len(X), *of_rows.shape[1:]), of_rows.dtype)
         found[rows] = of_rows
         if not rows.all():
             found[~rows] = self._apply_checked(lambda module, x: function(module, x, None), X[~rows])
-        return found
+        return as_given(found, given)
 
     # -- state: constructor parameters, numpy arrays and plain Python, never a tensor ---------------------------
 
@@ -284,7 +299,7 @@ class DensityMethods:
         -------
         score : float
         """
-        scores = self.score_samples(X)
+        scores = detached(self.score_samples(X))
         weights, scores = present(check_weights(sample_weight, len(scores)), scores)
         return float(np.average(scores, weights=weights))
 
@@ -319,6 +334,7 @@ class SampleMethods(DensityMethods):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features), float64
+            A tensor, on the device of the net, if the rows of ``fit`` were one.
             A frame with the columns of ``fit`` where ``set_output`` asks for one.
         """
         return self._sample(n_samples, random_state)
@@ -327,5 +343,7 @@ class SampleMethods(DensityMethods):
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or n_samples < 0:
             raise ValueError(f"n_samples={n_samples!r} must be an integer, 0 or more.")
-        rows = training.draw(self.net_, n_samples, self.n_features_in_, fresh_seed(random_state), **options)
+        rows = inference.draw(self.net_, n_samples, self.n_features_in_, fresh_seed(random_state), **options)
+        if self._of_tensors_:
+            return inference.on_device(torch.from_numpy(rows), self.net_.device)
         return as_asked(self, rows)

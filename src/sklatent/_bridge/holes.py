@@ -16,8 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 from .._nn.gaussians import Gaussians
 from .._nn.scaling import Affine
 from .devices import generator
+from .inference import apply, batch_sizes
 from .rows import chunks, drawn, value_range
-from .training import apply, inference_rows
 from .weights import times
 
 MOST_ROWS, MOST_RANK = 2000, 32
@@ -32,8 +32,8 @@ HIDDEN, SEED = 0.2, 20_261_126  # of what is there, to choose by; by a seed that
 
 
 def has_holes(X):
-    """Whether any value of X is missing."""
-    return X.dtype.kind == "f" and any(np.isnan(chunk).any() for chunk in chunks(X))
+    """Whether any value of X is missing; a tensor that came so far has none missing."""
+    return not isinstance(X, torch.Tensor) and X.dtype.kind == "f" and any(np.isnan(chunk).any() for chunk in chunks(X))
 
 
 def check_columns(X, names=None):
@@ -60,7 +60,7 @@ def filled(net, X):
 def with_draws(net, X, n_draws, seed):
     """``n_draws`` copies of X, one after the other, in which what is missing is drawn given the rest of its row."""
     seen, module, device = ~np.isnan(X), net.module_, torch.device(net.device)
-    random, size, parts = generator(seed, device), inference_rows(X.shape[1], device), []
+    random, size, parts = generator(seed, device), batch_sizes(net, X.shape[1])[1], []
     with torch.inference_mode():
         for start in range(0, len(X), size):
             x, there = (torch.from_numpy(np.array(each[start : start + size])).to(device) for each in (X, seen))

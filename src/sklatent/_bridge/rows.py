@@ -61,8 +61,11 @@ def n_scales(image_shape):
 
 
 def detached(X):
-    """A tensor without its gradients, which end where rows become numbers; what else X may be, as it is."""
-    return X.detach() if isinstance(X, torch.Tensor) else X
+    """A tensor as an array of its dtype, without the gradients, which end there; what else X may be, as it is."""
+    if not isinstance(X, torch.Tensor):
+        return X
+    X = X.detach().cpu()
+    return (X.float() if X.dtype == torch.bfloat16 else X).numpy()  # numpy has no bfloat16
 
 
 def tell_of_rounding(X, given, names=None):
@@ -165,12 +168,15 @@ def whole_pixels(X, image_shape):
 
 def is_whole(X):
     """Whether all values are whole numbers, but for what is missing."""
+    if isinstance(X, torch.Tensor):
+        return not X.is_floating_point() or bool((X.round() == X).all())
     return X.dtype.kind in "iub" or all(np.array_equal(chunk, np.rint(chunk), equal_nan=True) for chunk in chunks(X))
 
 
 def check_whole(X, name):
     """Raise if X holds anything but whole numbers, which are all that the estimator ``name`` was fitted on."""
     if not is_whole(X):
+        X = detached(X)
         other = X[(np.rint(X) != X) & ~np.isnan(X)]
         raise ValueError(
             f"This {name} was fitted on whole numbers, but X holds others, such as {float(other[0])!r}. "

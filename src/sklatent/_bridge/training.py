@@ -1,4 +1,4 @@
-"""The bridge between estimators and torch: the skorch net, ``train`` and ``apply``.
+"""The bridge between estimators and torch: the skorch net, and its training.
 
 All work on speed lives here. skorch supplies the loop, the callbacks and the history; what is replaced is what
 costs time on small nets: rows are fetched a batch at a time, and the loss is read from the device once an epoch.
@@ -17,7 +17,7 @@ from skorch.helper import predefined_split
 
 from .batches import Batches, Rows
 from .callbacks import Keyboard, Progress, StopTraining, WarmUpCosine, named
-from .devices import generator, place, seeded
+from .devices import place, seeded
 
 # -- the net ---------------------------------------------------------------------------------------------------
 
@@ -255,70 +255,3 @@ def _loop(net, rows):
 
 def _silent(*args, **kwargs):
     """skorch's callbacks report through a function; the progress bar and ``history_`` tell already."""
-
-
-# -- inference -------------------------------------------------------------------------------------------------
-
-
-def inference_rows(n_features, device):
-    """Rows of one inference batch: fixed for a model and a device, and small enough that padding costs little."""
-    budget = 2**14 if device.type == "cpu" else 2**20
-    return int(2 ** np.clip(round(math.log2(budget / n_features)), 4, 8 if device.type == "cpu" else 12))
-
-
-def apply(net, function, X, *beside, n_features=None):
-    """``function`` of the rows of X, and of the arrays beside it, batch by batch, as a numpy array.
-
-    Every batch is padded to the same shape, so that a row's result does not depend, not even in the last bit, on
-    how many rows come with it. ``n_features`` is the width of the rows that memory is for; None is that of X.
-    """
-    device = torch.device(net.device)
-    n_rows = inference_rows(n_features or X.shape[1], device)
-    parts = []
-    net.module_.eval()
-    with torch.inference_mode():
-        for start in range(0, len(X), n_rows):
-            batches = [_padded(array[start : start + n_rows], n_rows) for array in (X, *beside)]
-            if device.type == "mps":
-                batches[0] = batches[0].float()
-            found = function(*(batch.to(device) for batch in batches))
-            parts.append(found[: len(X) - start].cpu().numpy())
-    return np.concatenate(parts)
-
-
-def _padded(rows, n_rows):
-    rows = np.array(rows)
-    return torch.from_numpy(np.concatenate([rows, np.repeat(rows[-1:], n_rows - len(rows), axis=0)]))
-
-
-def _rows_to_draw(n_features):
-    return int(np.clip(2**20 // n_features, 1, 2**13))
-
-
-def complete(net, X, missing, n_proposals, seed):
-    """``module.complete`` for rows of X in batches that fit into memory: the rows, and their effective proposals."""
-    device = torch.device(net.device)
-    random = generator(seed, device)
-    chunk = _rows_to_draw(X.shape[1])
-    known = np.where(missing, 0, X)
-    parts = []
-    net.module_.eval()
-    with torch.inference_mode():
-        for start in range(0, len(X), chunk):
-            rows, gaps = (torch.from_numpy(a[start : start + chunk]) for a in (known, missing))
-            rows = rows.float() if device.type == "mps" else rows
-            drawn = net.module_.complete(rows.to(device), ~gaps.to(device), n_proposals, random)
-            parts.append([part.cpu().numpy() for part in drawn])
-    return [np.concatenate(part) for part in zip(*parts, strict=True)]
-
-
-def draw(net, n_samples, n_features, seed, **options):
-    """``module.sample`` in batches that fit into memory; shape (n_samples, n_features), float64."""
-    device = torch.device(net.device)
-    random = generator(seed, device)
-    chunk = _rows_to_draw(n_features)
-    net.module_.eval()
-    with torch.inference_mode():
-        sizes = [min(chunk, n_samples - start) for start in range(0, n_samples, chunk)]
-        parts = [net.module_.sample(size, random, **options).cpu().numpy() for size in sizes]
-    return np.concatenate(parts).astype(np.float64) if parts else np.empty((0, n_features))

@@ -9,6 +9,7 @@ what the rows say of it before any training: more plain values, and the arrays o
 import math
 
 import numpy as np
+import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from . import training
@@ -81,6 +82,8 @@ class UnsupervisedEstimator(TorchEstimator):
 
     def _weighted(self, X, sample_weight, *, reset):
         """Rows and weights, checked: those above 0; no weights if these are all alike."""
+        if reset:
+            self._of_tensors_ = isinstance(X, torch.Tensor)
         X = self._check_rows(X, reset=reset)
         weights, X = present(check_weights(sample_weight, len(X)), X)
         return X, weights

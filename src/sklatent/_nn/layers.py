@@ -19,6 +19,23 @@ def widest(device):
     return torch.float32 if device.type == "mps" else torch.float64
 
 
+def softplus(x):
+    """log(1 + exp(x)); without gradients by other means than torch's, whose last bits depend on the place in a batch.
+
+    torch computes what a vector register holds by other functions than the rest of a tensor.
+    """
+    if torch.is_grad_enabled():
+        return F.softplus(x)
+    return torch.where(x > 20, x, x.clamp(max=20).exp().log1p())
+
+
+def logaddexp(a, b):
+    """log(exp(a) + exp(b)), alike."""
+    if torch.is_grad_enabled():
+        return torch.logaddexp(a, b)
+    return torch.stack(torch.broadcast_tensors(a, b), -1).logsumexp(-1)
+
+
 def exact_sum(terms, dim=-1):
     """Their sum in float64: a score of -12,000 nats has steps of .001 in float32."""
     return terms.sum(dim, dtype=widest(terms.device))

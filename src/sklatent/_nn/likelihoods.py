@@ -19,7 +19,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from .layers import at_least_float32, widest
+from .layers import at_least_float32, softplus, widest
 
 LOG_2PI = math.log(2 * math.pi)
 ANCHOR, WIDE = 0.02, 2.0  # weight of the normal in an AnchoredMixture, and how much wider it is made
@@ -29,8 +29,8 @@ LOG_VARIANCE_MAX = 10.0  # in scaled units: keeps exp finite in a diverging fit
 def bounded(log_variance, floor):
     """Bend smoothly into (log floor, LOG_VARIANCE_MAX); well inside, the identity."""
     low = math.log(floor)
-    below = LOG_VARIANCE_MAX - F.softplus(LOG_VARIANCE_MAX - log_variance)
-    return low + F.softplus(below - low)
+    below = LOG_VARIANCE_MAX - softplus(LOG_VARIANCE_MAX - log_variance)
+    return low + softplus(below - low)
 
 
 def unbounded(log_variance, floor):
@@ -139,7 +139,7 @@ class DiscretizedLogisticMixture(_OfLevels):
         weight, location, log_scale = at_least_float32(params).split(k, -1)
         start = (2 * torch.arange(k, device=location.device, dtype=location.dtype) + 1) / k - 1
         least = math.log(self.gap / 32)
-        log_scale = least + F.softplus(log_scale - math.log(k) - least)
+        log_scale = least + softplus(log_scale - math.log(k) - least)
         return weight.log_softmax(-1), location + start, log_scale.clamp(max=20)  # wider would be all the same
 
     def log_prob(self, params, levels, beyond, limits=None):  # (..., P), (...), (...) -> (...)
@@ -212,7 +212,7 @@ class GreyBernoulli:
     def log_prob(self, params, u, beyond=None, limits=None):  # (..., 1), (...) -> (...)
         """In nats. Outside [0, 1] it would be linear in u and could rise; there it falls with u^2."""
         logits, inside = params.squeeze(-1), u.clamp(0, 1)
-        cross_entropy = F.softplus(logits) - inside * logits
+        cross_entropy = softplus(logits) - inside * logits
         return -cross_entropy - (u - inside).square()
 
     def mean(self, params, limits=None):  # (..., 1) -> (...)

@@ -5,7 +5,7 @@ import math
 import torch
 
 from .autoregressive import AutoregressiveModel
-from .layers import exact_sum
+from .layers import exact_sum, logaddexp
 
 CHUNK = 2**18  # numbers of the rows that are proposed at once
 N_DRAWS = 50
@@ -55,7 +55,7 @@ class MarginalModel(AutoregressiveModel):
         noise = self.holes.noise(N_DRAWS, 1, torch.Generator().manual_seed(self.seed))
         for draws in noise.split(max(1, CHUNK // u.numel())):
             _, terms, log_weight = self._proposed(u, seen, draws)
-            before, total = total, torch.logaddexp(total, log_weight.logsumexp(0))
+            before, total = total, logaddexp(total, log_weight.logsumexp(0))
             weight = (log_weight - total).exp().unsqueeze(2)
             maps = maps * (before - total).exp().unsqueeze(-1) + (weight * terms).sum(0)
         log_p = self.holes.log_prob(u, seen) + total - math.log(N_DRAWS)

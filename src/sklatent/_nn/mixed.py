@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from .autoencoders import of_seen
-from .layers import at_least_float32, exact_sum
+from .layers import at_least_float32, exact_sum, logaddexp, softplus
 from .likelihoods import pick
 from .scaling import FAR, Reals
 from .vae import LINEAR_SHARE, VAE
@@ -126,8 +126,8 @@ class Rounded:
             at = (lower + (2 * edge + 1) * radius).unsqueeze(-1)
             above = (weight.exp() * ((mean - at) * steep).sigmoid()).sum(-1)
             expected += (2 * radius * above).where(edge < n_edges, 0)
-        above = (weight.exp() * F.softplus((mean - upper.unsqueeze(-1)) * steep) / steep).sum(-1)
-        below = (weight.exp() * F.softplus((lower.unsqueeze(-1) - mean) * steep) / steep).sum(-1)
+        above = (weight.exp() * softplus((mean - upper.unsqueeze(-1)) * steep) / steep).sum(-1)
+        below = (weight.exp() * softplus((lower.unsqueeze(-1) - mean) * steep) / steep).sum(-1)
         expected += above.where(last > upper + radius, 0) - below.where(first < lower - radius, 0)
         return torch.where(of_levels, lower + expected, self.likelihood.mean(params, limits[:2]))
 
@@ -174,5 +174,5 @@ class MixedVAE(VAE):
         log_p = self.likelihood.log_prob(params, values, beyond, self._limits())
         log_p = exact_sum(of_seen(log_p, seen)) - self._log_unit(seen)
         log_weight = log_p + 0.5 * exact_sum(noise.square() + log_variance - z.square())
-        linear = log_weight.logsumexp(0) - math.log(len(noise))
-        return torch.logaddexp(bound + math.log1p(-LINEAR_SHARE), linear + math.log(LINEAR_SHARE))
+        linear = log_weight.T.contiguous().logsumexp(1) - math.log(len(noise))
+        return logaddexp(bound + math.log1p(-LINEAR_SHARE), linear + math.log(LINEAR_SHARE))

@@ -6,7 +6,7 @@ import torch
 
 from .autoencoders import Coder, of_seen
 from .gaussians import told, turned
-from .layers import cell_sums, exact_sum
+from .layers import cell_sums, exact_sum, logaddexp
 from .likelihoods import bounded, unbounded
 
 CODE_VARIANCE_FLOOR = 1e-4
@@ -103,7 +103,8 @@ class VAE(Coder):
             # the normalisers of p(z) and q(z|x) cancel, but for the standard deviations
             prior_to_posterior = 0.5 * exact_sum(draws.square() + log_variance - z.square())
             log_weight = self._log_likelihood(target, z, seen) + prior_to_posterior  # (s, n)
-            total = torch.logaddexp(total, log_weight.logsumexp(0))
+            # over the last axis: how a sum over the first is taken depends on the rows beside
+            total = logaddexp(total, log_weight.T.contiguous().logsumexp(1))
         return self._with_linear(u, total - math.log(len(noise)), seen)
 
     def _proposal(self, u, seen):
@@ -142,7 +143,7 @@ class VAE(Coder):
             linear = log_p + exact_sum(0.5 * (bounded(log_variance, STARTED_FLOOR) - mean.square()))
         else:
             linear = self._linear_tells(u, seen).log_p - self._log_unit(seen)
-        return torch.logaddexp(bound + math.log1p(-LINEAR_SHARE), linear + math.log(LINEAR_SHARE))
+        return logaddexp(bound + math.log1p(-LINEAR_SHARE), linear + math.log(LINEAR_SHARE))
 
     def regret(self, x, noise, n_steps, learning_rate):  # (n, d), (S, k) -> (n,) nats, never negative
         r"""What the evidence lower bound of a row gains when its own mean and log variance of q are refined.

@@ -9,6 +9,7 @@ from .._bridge.base import DTYPES, TorchEstimator
 from .._bridge.checkpoints import cleared_at_the_end
 from .._bridge.docs import fill_doc
 from .._bridge.holes import filled
+from .._bridge.inference import as_given
 from .._bridge.rows import detached
 from .._bridge.state import all_or_nothing
 from .._bridge.weights import check_weights, merged, present
@@ -211,8 +212,6 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
 
         Raises
         ------
-        ImportError
-            If rows are unlabelled and more than 100,000 differ, but pynndescent is not installed.
         TypeError
             If ``encoder`` is none of this library's.
         ValueError
@@ -248,8 +247,8 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
         probabilities : ndarray of shape (n_samples, n_classes), float64
         """
         if hasattr(self, "opinions_"):
-            X = filled(self._filler, self._check_rows(X))
-            return self.opinions_.predict_proba(X, self._codes(X))
+            given, X = X, filled(self._filler, self._check_rows(detached(X)))
+            return as_given(self.opinions_.predict_proba(X, self._codes(X)), given)
         if hasattr(self, "graph_"):
             return self.graph_.predict_proba(self._apply(encode, X))
         return self._apply(lambda module, x: module.log_proba(x).double().softmax(1), X)

@@ -21,9 +21,9 @@ from .._bridge.rows import check_image_shape
 from .._bridge.weights import copies
 from .._nn.classifier import Classifier
 from .._nn.corruption import make_corruption
-from .graph import MAX_EXACT_ROWS, check_index, neighbor_index
 from .label_spreading import GraphLabelSpreading, compare_with_pca, some_rows, tell_if_behind
 from .labels import UNLABELLED
+from .neighbors import Neighbors
 from .recipes import recipe
 from .stages import Stages
 from .targets import class_weights, one_hot, pseudo_labels, weighted
@@ -40,8 +40,6 @@ class FineTuning(TorchEstimator):
     def _fit_in_stages(self, encoder, X, codes, weights, place, anew):
         """Fit to rows without copies, which the given rows have their ``place`` among; the key that ended it."""
         graph = bool((codes == UNLABELLED).any())
-        if graph:
-            check_index(X)  # before anything is trained
         seed = fresh_seed(self.random_state)
         known, apart = self._labels_apart(codes, weights, seed)
         if anew:
@@ -84,7 +82,7 @@ class FineTuning(TorchEstimator):
             seconds = net_row * len(step.index) * step.max_iter + (step.learns == "graph") * pair * rows**2
             stages.append((f"the net learns what {what} of {rows} rows, {step.max_iter} epochs", seconds))
         if (known == UNLABELLED).any():
-            stages.append((f"the graph of {n} rows", pair * n * min(n, MAX_EXACT_ROWS)))
+            stages.append((f"the graph of {n} rows", pair * n * n))
         return stages
 
     def _tried(self, encoder, some, seed, anew):
@@ -102,7 +100,7 @@ class FineTuning(TorchEstimator):
         targets = one_hot(np.zeros(len(some), dtype=np.int64), np.ones(len(trial.classes_)))
         trial._train(trial._phase(Rows(some, None, targets), n_epochs=2, learning_rates=(0.0, 0.0)), seed, keep=False)
         Z, start = trial._codes(some), time.perf_counter()
-        neighbor_index(Z, min(NEIGHBORS, len(Z) - 1)).kneighbors()
+        Neighbors(Z, min(NEIGHBORS, len(Z) - 1)).kneighbors()
         return encoder_row, trial.history_[-1]["dur"] / len(some), (time.perf_counter() - start) / len(Z) ** 2
 
     # -- the encoder -------------------------------------------------------------------------------------------

@@ -12,60 +12,10 @@ from scipy import sparse
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.model_selection import StratifiedKFold
-from sklearn.neighbors import NearestNeighbors
 
-MAX_EXACT_ROWS = 100_000  # beyond, exact neighbours cost minutes
-MAY_COINCIDE = 0.01  # of the codes of rows that differ
 MOST_SPLITS = 3  # of the labels, to hold out
 MOST_POWER = 20  # of a distribution
 TINY = 1e-30
-
-
-def neighbor_index(Z, n_neighbors, n_jobs=None):
-    """An index with ``kneighbors``: exact up to ``MAX_EXACT_ROWS``, beyond that approximate by pynndescent."""
-    if len(Z) <= MAX_EXACT_ROWS:
-        return NearestNeighbors(n_neighbors=n_neighbors, n_jobs=n_jobs).fit(Z)
-    return _Approximate(Z, n_neighbors, n_jobs, _descent(len(Z)))
-
-
-def check_index(X):
-    """Raise ImportError if codes of the rows X will be too many for an exact index, and there is no other.
-
-    Rows that are equal have one code, and are one node. Rows that differ have codes that do, but for the few that
-    float32 rounds to one: less than ``MAY_COINCIDE`` of 100,000 even where a row has a single code.
-    """
-    most, seen = (1 + MAY_COINCIDE) * MAX_EXACT_ROWS, set()
-    for row in X if len(X) > most else ():
-        seen.add(hash(row.tobytes()))
-        if len(seen) > most:
-            _descent(len(X))
-            return
-
-
-def _descent(n):
-    try:
-        from pynndescent import NNDescent
-    except ImportError as error:
-        raise ImportError(
-            f"Neighbours among {n} rows are found by pynndescent, which is not installed: "
-            'pip install "sklatent[approximate]".'
-        ) from error
-    return NNDescent
-
-
-class _Approximate:
-    """pynndescent (W. Dong, C. Moses, K. Li, 2011) with the face of ``NearestNeighbors``."""
-
-    def __init__(self, Z, n_neighbors, n_jobs, descent):
-        self.n_neighbors = n_neighbors
-        self.index = descent(Z, n_neighbors=max(30, n_neighbors + 1), random_state=0, n_jobs=n_jobs)
-
-    def kneighbors(self, Z=None):
-        if Z is not None:
-            rows, distances = self.index.query(Z, k=self.n_neighbors)
-            return distances, rows
-        rows, distances = self.index.neighbor_graph
-        return distances[:, 1 : self.n_neighbors + 1], rows[:, 1 : self.n_neighbors + 1]  # the first is the row itself
 
 
 def kernel(distances):

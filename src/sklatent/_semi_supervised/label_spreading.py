@@ -9,11 +9,13 @@ from sklearn.decomposition import PCA
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._bridge.inference import as_given
 from .._bridge.rows import detached
 from .._bridge.state import Estimator, all_or_nothing, warn
 from . import graph
 from .diffusion import Graph
 from .labels import UNLABELLED, MostLikelyClass, check_missing, encode_labels
+from .neighbors import Neighbors
 
 ALPHAS = (0.99, 0.95, 0.8, 0.5)  # of alpha="auto": the first that errs no more than the best, but for chance
 POWER = 4.0  # of the distributions, where no label can be held out
@@ -91,9 +93,8 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
     Notes
     -----
     Distances are Euclidean: features of different units need a ``StandardScaler`` in front. Rows that coincide are
-    one node of the graph. Neighbours are exact up to 100,000 different rows (20 s on one core for 60,000 rows of 64
-    features) and beyond that found by pynndescent, an extra: ``pip install "sklatent[approximate]"``. Memory is linear
-    in the number of rows.
+    one node of the graph. Neighbours are exact: their search takes time in proportion to the square of the number of
+    rows, and memory in proportion to the number.
 
     The fitted object holds the rows of ``fit``, and so does a pickle of it: new rows are compared with them. Whom it is
     given to can read them; they cannot be left out. What it says of each, ``label_distributions_`` and
@@ -193,12 +194,12 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
         probabilities : ndarray of shape (n_samples, n_classes), float64
         """
         check_is_fitted(self)
-        X = validate_data(self, detached(X), dtype=[np.float64, np.float32], reset=False)
+        given, X = X, validate_data(self, detached(X), dtype=[np.float64, np.float32], reset=False)
         if len(self._nodes_) == 1:
-            return np.repeat(self._distributions_, len(X), axis=0)
+            return as_given(np.repeat(self._distributions_, len(X), axis=0), given)
         distances, rows = self._index_.kneighbors(X)
         _check_finite(distances, X)
-        return graph.vote(distances, rows, self._distributions_)
+        return as_given(graph.vote(distances, rows, self._distributions_), given)
 
     def _spread(self, nodes, codes):
         """Distributions of all nodes; returns the masks of those that were linked, and that no label reaches."""
@@ -266,8 +267,8 @@ class GraphLabelSpreading(MostLikelyClass, Estimator):
         return graph.similarity(distances, rows)
 
     def _grow(self):
-        """The index follows from the nodes, so a pickle holds these alone; pynndescent takes as long as in ``fit``."""
-        self._index_ = graph.neighbor_index(self._nodes_, self._k_, self.n_jobs)
+        """The index follows from the nodes, so a pickle holds these alone."""
+        self._index_ = Neighbors(self._nodes_, self._k_, self.n_jobs)
 
     def __getstate__(self):
         return {name: value for name, value in super().__getstate__().items() if name != "_index_"}

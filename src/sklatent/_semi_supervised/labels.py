@@ -6,6 +6,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from .._bridge.rows import detached
 from .._bridge.state import Public, warn
 
 UNLABELLED = -1
@@ -85,7 +86,7 @@ class MostLikelyClass(ClassifierMixin):
         -------
         y : ndarray of shape (n_samples,)
         """
-        best = self.predict_proba(X).argmax(axis=1)  # first: it says what is not fitted
+        best = np.argmax(detached(self.predict_proba(X)), axis=1)  # first: it says what is not fitted
         return self.classes_[best]
 
 
