@@ -13,7 +13,7 @@ test: lint
 
 # On the oldest versions that pyproject.toml allows, but for torch: the contract, files, plots, calls, and all that stands
 # between rows and nets. Whether the models are right, and what takes minutes, does not depend on them.
-NOT_OLDEST := autoencoder classifier density starts tables processes docs benchmarks campaigns mutants fuzz \
+NOT_OLDEST := dask distributed autoencoder classifier density starts tables processes docs benchmarks campaigns mutants fuzz \
 	outlier_answers outlier_drift outlier_folds outlier_groups outlier_images outlier_streams outlier_tail \
 	onnx tools
 oldest: export OMP_NUM_THREADS = 1

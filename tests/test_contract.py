@@ -66,7 +66,8 @@ def _imports(path):
 
 def test_what_is_imported_is_declared():
     project = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text())["project"]
-    extras = [each for name in ("plot", "onnx") for each in project["optional-dependencies"][name]]
+    of_extra = project["optional-dependencies"]
+    extras = [each for extra in ("plot", "accelerate", "dask", "onnx") for each in of_extra[extra]]
     declared, optional = ({re.match(r"[\w-]+", each)[0] for each in some} for some in (project["dependencies"], extras))
     imported = {name for path in SOURCES for kind, name in _imports(path) if kind == "foreign"}
     lent = {"pandas", "sklatent"} | (optional - declared)  # the first where the caller's rows or plots are of it

@@ -69,7 +69,7 @@ class EncoderTransformer(UnsupervisedEstimator):
         drawn = callable(self._spec_["architecture"])  # a user's builder may draw constants, which must come back
         module = self._built() if drawn else self._build(self._spec_)
         if not next(module.parameters()).is_meta:  # else only its shapes are asked for
-            module.load_state_dict(self._module.state_dict())
+            module.load_state_dict({name: value.cpu() for name, value in self._module.state_dict().items()})
         for part in self._left_behind:
             setattr(module, part, None)
         module.corruption = corruption

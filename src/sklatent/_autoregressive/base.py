@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._bridge import inference
 from .._bridge.base import SampleMethods, fresh_seed
 from .._bridge.callbacks import WeightAverage
+from .._bridge.devices import place
 from .._bridge.frames import framed
 from .._bridge.holes import filled
 from .._bridge.inference import as_given
@@ -148,8 +149,7 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
 
         def standardised(module, x, seen):
             Z = module.features(x, layer, seen).float()
-            wide = shift.to(Z.device, torch.float32 if Z.device.type == "mps" else torch.float64)
-            return (Z - wide) / scale.to(wide)
+            return (Z - place(shift, Z.device)) / place(scale, Z.device)
 
         return self._apply_to_seen(standardised, X, torch.float32)
 

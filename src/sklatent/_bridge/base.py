@@ -15,8 +15,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import inference, training
 from .callbacks import copied
-from .checkpoints import Checkpoint, check_folder, identity
-from .devices import resolve_device, seeded
+from .checkpoints import Checkpoint, check_folder, differences, identity
+from .devices import place, resolve_device, seeded
+from .distributed import join
 from .frames import as_asked
 from .holes import check_columns, filled, has_holes
 from .inference import as_given
@@ -43,6 +44,12 @@ def fresh_seed(random_state):
     if random_state is None:
         return int(np.random.default_rng().integers(2**31))
     return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def fit_seed(random_state):
+    """As ``fresh_seed``, and the same in all processes that fit together."""
+    seed = fresh_seed(random_state)
+    return seed if random_state is not None else join().from_first(seed)
 
 
 def check_widths(hidden_layer_sizes):
@@ -109,9 +116,13 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         net.set_params(batch_size=self.batch_size, precision=self.precision)
         for group in net.optimizer_.param_groups:  # set_params would start the optimizer anew
             group["weight_decay"] = self.weight_decay
-        last = [("_checkpoint", Checkpoint(phase.checkpoint, identity(self, phase, seed)))] if phase.checkpoint else []
+        ranks, last = join(), []
+        if ranks.n > 1 or phase.checkpoint:
+            known_by = identity(self, phase, seed)
+            ranks.check_alike(known_by, differences)
+            last = [("_checkpoint", Checkpoint(phase.checkpoint, known_by))] if phase.checkpoint else []
         try:
-            training.train(net, phase, seed, verbose=self.verbose, last=last)
+            training.train(net, phase, seed, verbose=self.verbose, last=last, ranks=ranks)
         except KeyboardInterrupt:
             if not keep or not net.n_steps_:
                 raise
@@ -345,5 +356,5 @@ class SampleMethods(DensityMethods):
             raise ValueError(f"n_samples={n_samples!r} must be an integer, 0 or more.")
         rows = inference.draw(self.net_, n_samples, self.n_features_in_, fresh_seed(random_state), **options)
         if self._of_tensors_:
-            return inference.on_device(torch.from_numpy(rows), self.net_.device)
+            return place(torch.from_numpy(rows), torch.device(self.net_.device))
         return as_asked(self, rows)

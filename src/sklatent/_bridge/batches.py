@@ -1,11 +1,38 @@
 """Rows of an array as torch takes them, a batch at a time."""
 
 import math
+import mmap
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
+from .distributed import ALONE
 from .weights import copies
+
+
+def check_given(X):
+    """Raise where rows come in batches, which no pass before training could look at, or where their file is cut short.
+
+    Pages beyond the end of a file that shrinks later end the process, by SIGBUS: no error could be raised there.
+    """
+    if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader | Iterator):
+        raise TypeError(
+            f"X is a {type(X).__name__}, but must be one array of shape (n_samples, n_features): scale and start are "
+            "learned from all rows. Rows larger than memory can stay in a file: fit(np.load('X.npy', mmap_mode='r')). "
+            "Batches are for partial_fit: for X in batches: estimator.partial_fit(X)."
+        )
+    mapped = X
+    while isinstance(mapped, np.ndarray) and not isinstance(mapped.base, mmap.mmap):
+        mapped = mapped.base
+    if isinstance(mapped, np.memmap) and mapped.filename is not None:
+        start = mapped.offset - mapped.offset % mmap.ALLOCATIONGRANULARITY
+        there, needed = mapped.base.size(), start + len(mapped.base)
+        if there < needed:
+            raise ValueError(
+                f"X is mapped from {str(mapped.filename)!r}, which has been cut to {there} bytes since, of {needed}. "
+                "Write the file anew, and load it after that."
+            )
 
 
 class Rows(torch.utils.data.Dataset):
@@ -41,7 +68,12 @@ class Rows(torch.utils.data.Dataset):
 
 
 class Batches:
-    """What a DataLoader does in one process, without its cost for each row and batch."""
+    """What a DataLoader does in one process, without its cost for each row and batch.
+
+    Of ``ranks`` that train together each gets its share of every batch.
+    """
+
+    ranks = ALONE
 
     def __init__(self, rows, batch_size, shuffle=False):
         self.rows, self.batch_size, self.shuffle = rows, batch_size, shuffle
@@ -51,6 +83,12 @@ class Batches:
 
     def __iter__(self):
         n = len(self.rows)
-        order = torch.randperm(n).numpy() if self.shuffle else np.arange(n)
-        for start in range(0, n, self.batch_size):
-            yield self.rows[order[start : start + self.batch_size]]
+        order = torch.randperm(n).numpy() if self.shuffle else np.arange(n)  # at once: its noise is each rank's own
+        batches = (order[start : start + self.batch_size] for start in range(0, n, self.batch_size))
+        shares = (self.ranks.share(batch, self.shuffle) for batch in batches)
+        return (self.rows[share] for share in shares if len(share))
+
+    def n_counted(self, i, n_rows):
+        """How many of its rows of batch ``i`` this rank counts."""
+        of_all = self.shuffle and len(self.rows) - i * self.batch_size < self.ranks.n  # too few to be shared
+        return 0 if of_all and self.ranks.rank else n_rows

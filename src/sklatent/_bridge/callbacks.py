@@ -30,7 +30,7 @@ class Progress(Callback):
 
     def on_batch_end(self, net, batch=None, training=False, **kwargs):
         if training:
-            self.bar_.update(len(batch[0]))
+            self.bar_.update(min(len(batch[0]) * net.ranks_.n, self.bar_.total - self.bar_.n))
 
     def on_epoch_end(self, net, **kwargs):
         last = net.history[-1]
@@ -138,7 +138,7 @@ class Looks(Callback):
         self.next_ = self.step_ + max(self.every, self.step_ // 10)
         self._look(net)
         if self.step_ >= max(self.least, 2 * self.best_step_):
-            raise KeyboardInterrupt
+            raise StopTraining
 
     def on_epoch_end(self, net, **kwargs):
         net.history.record("valid_loss", self.trace_[-1][1])
@@ -175,7 +175,7 @@ class StopAfter(Callback):
     def on_batch_end(self, net, training=False, **kwargs):
         self.step_ += training
         if self.step_ >= self.n_steps:
-            raise KeyboardInterrupt
+            raise StopTraining
 
 
 class WeightAverage(Callback):
@@ -245,7 +245,7 @@ def copied(callbacks):
 
 
 class StopTraining(Exception):
-    """What a callback asks for by a KeyboardInterrupt, as opposed to a key that was pressed."""
+    """What a user's callback asks for by a KeyboardInterrupt, as opposed to a key that was pressed."""
 
 
 class Keyboard:

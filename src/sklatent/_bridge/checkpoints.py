@@ -88,13 +88,13 @@ def _words(value):
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
-def _differences(there, here):
+def differences(there, here, where="there", whither="here"):
     """What two identities differ in, in words; empty if in nothing that the parameters tell."""
     one, other = there["parameters"], here["parameters"]
     names = [name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
-    told = [f"{name} is {one.get(name)} there, {other.get(name)} here" for name in names]
+    told = [f"{name} is {one.get(name)} {where}, {other.get(name)} {whither}" for name in names]
     if there["version"] != here["version"]:
-        told.insert(0, f"version {there['version']} there, {here['version']} here")
+        told.insert(0, f"version {there['version']} {where}, {here['version']} {whither}")
     return told + (["the rows are others"] if there["rows"] != here["rows"] else [])
 
 
@@ -193,6 +193,14 @@ class Checkpoint(Callback):
         self.folder, self.known_by = Path(folder), known_by
 
     def on_train_begin(self, net, **kwargs):
+        """The first of several processes reads, and the others have it from there: they may be on other hosts."""
+        if net.ranks_.rank == 0:
+            self._look(net)
+        state = net.ranks_.from_first(dumps(_state(net)) if net.n_done_ else None)
+        if state and net.ranks_.rank:
+            _restore(net, loads(state))
+
+    def _look(self, net):
         name = f"{self.known_by['estimator']}-{digest(*self.known_by.values())[:16]}.checkpoint"
         self.path_ = self.folder / name
         self.last_, self.took_, self.told_ = -math.inf, 0.0, False
@@ -207,7 +215,7 @@ class Checkpoint(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         start = time.monotonic()
-        if SHARE * (start - self.last_) < self.took_:
+        if net.ranks_.rank or SHARE * (start - self.last_) < self.took_:
             return
         try:
             _write(self.path_, dumps({"known_by": self.known_by, **_state(net)}))
@@ -222,7 +230,7 @@ class Checkpoint(Callback):
         try:
             state = loads(path.read_bytes())
             if state["known_by"] != self.known_by:
-                told = _differences(state["known_by"], self.known_by)
+                told = differences(state["known_by"], self.known_by)
                 raise ValueError("; ".join(told) or "it is of another training")
             _check(net, state)
         except Exception as error:  # whatever is in a file
@@ -240,7 +248,7 @@ class Checkpoint(Callback):
                 file.readline()
                 there = json.loads(file.readline())["dict"]["known_by"]["dict"]
                 there["parameters"] = there["parameters"]["dict"]
-                told.append(_differences(there, self.known_by))
+                told.append(differences(there, self.known_by))
         if told and all(told):
             warn(
                 f"checkpoint={str(self.folder)!r} has {len(told)} of other fits of {self.known_by['estimator']}, which "

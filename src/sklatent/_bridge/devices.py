@@ -7,12 +7,17 @@ import threading
 import torch
 from threadpoolctl import threadpool_limits
 
+from .._nn.layers import widest
+from .distributed import several
+
 
 def resolve_device(device, *, fall_back=False):
     """``"auto"`` is cuda, else mps, else cpu. With ``fall_back`` a device that is missing here becomes the CPU."""
     name = device
     if device == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name == "cuda" and several() and torch.cuda.device_count():
+        name = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"  # one for each process
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
@@ -23,11 +28,19 @@ def resolve_device(device, *, fall_back=False):
         ) from error
 
 
-def place(module, device):
-    """Move a module to its device; mps has no float64, so there the scaling buffers lose their extra digits."""
-    if device.type == "mps":
-        module = module.float()
-    return module.to(device)
+def place(what, device):
+    """Move a module or a tensor to a device; where there is no float64, the buffers lose their extra digits."""
+    is_narrow = widest(device) == torch.float32
+    if is_narrow and (isinstance(what, torch.nn.Module) or what.dtype == torch.float64):
+        what = what.float()
+    return what.to(device)
+
+
+def to_device(batch, device):
+    """A batch on its device; to CUDA from pinned memory, which the host does not wait for."""
+    if device.type == "cuda" and batch.device.type == "cpu":
+        return batch.pin_memory().to(device, non_blocking=True)
+    return place(batch, device)
 
 
 _one_at_a_time = threading.RLock()  # torch has one generator for all threads
@@ -66,6 +79,24 @@ def seeded(seed, device):
             if on_cuda:
                 cudnn.deterministic, cudnn.benchmark = flags
             set_random_states(states, device)
+
+
+@contextlib.contextmanager
+def own_noise(ranks, device):
+    """Each rank draws its own in here; what comes after is random in the same way on all. One alone goes on."""
+    if ranks.n == 1:
+        yield
+        return
+    states = random_states(device)
+    seed = int(torch.randint(2**31, ())) + ranks.rank
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    try:
+        yield
+    finally:
+        set_random_states(states, device)
 
 
 def random_states(device):

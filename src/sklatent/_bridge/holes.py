@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._nn.gaussians import Gaussians
 from .._nn.scaling import Affine
-from .devices import generator
+from .devices import generator, to_device
 from .inference import apply, batch_sizes
 from .rows import chunks, drawn, value_range
 from .weights import times
@@ -63,7 +63,7 @@ def with_draws(net, X, n_draws, seed):
     random, size, parts = generator(seed, device), batch_sizes(net, X.shape[1])[1], []
     with torch.inference_mode():
         for start in range(0, len(X), size):
-            x, there = (torch.from_numpy(np.array(each[start : start + size])).to(device) for each in (X, seen))
+            x, there = (to_device(torch.from_numpy(np.array(each[start : start + size])), device) for each in (X, seen))
             noise = module.holes.noise(n_draws, len(x), random)
             parts.append(module.filled(x, there, noise).cpu().numpy())
     return np.concatenate(parts, axis=1).reshape(-1, X.shape[1])
@@ -77,9 +77,12 @@ def learn_holes(X, shift, scale, weights=None):
     rows, weights = drawn(X, most), drawn(weights, most)
     if weights is not None:
         rows = np.repeat(rows, times(weights, len(rows)), axis=0)
-    U = torch.from_numpy((rows - shift) / scale).double()
+    rows = rows.astype(np.float64)
+    rows -= shift
+    rows /= scale
+    U = torch.from_numpy(rows)
     seen = ~U.isnan()
-    U = torch.where(seen, U, 0)
+    U[~seen] = 0
     gaussians = _one(U, seen, rank)
     if not seen.all():
         share, size = _chosen(U, seen, rank)
@@ -110,8 +113,8 @@ def described(gaussians):
 def _one(U, seen, rank):
     """One Gaussian: PCA of the rows, then EM if some of it is missing."""
     n, d = U.shape
-    mean = (seen * U).sum(0) / seen.sum(0).clamp(min=1)
-    filled = torch.where(seen, U, mean).numpy()
+    mean = U.sum(0) / seen.sum(0).clamp(min=1)
+    filled = (U if seen.all() else torch.where(seen, U, mean)).numpy()
     values, vectors = np.zeros(rank), np.zeros((rank, d))
     if rank and n > 1:
         with config_context(array_api_dispatch=False):

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch.nn.modules.conv import _ConvNd
 
-from .devices import generator
+from .._nn.layers import widest
+from .devices import generator, place, to_device
 from .state import warn
 
 FEW, FEW_CONVOLVED = 4, 16  # rows of a batch on the CPU: fewer, and torch takes other kernels, of other bits
@@ -49,7 +50,7 @@ def apply(net, function, X, *beside, n_features=None, dtype=None):
                 raise
             warn(f"Out of memory with {n_rows} rows at a time, so {n_rows // 2} are taken: the last bits may differ.")
             found = _in_batches(net, function, (X, *beside), n_rows // 2)
-    found = found if dtype is None or found.device.type == "mps" else found.to(dtype)
+    found = found if dtype is None else found.to(min(dtype, widest(found.device), key=lambda each: each.itemsize))
     return found if isinstance(X, torch.Tensor) else found.numpy()
 
 
@@ -77,22 +78,9 @@ def _padded(rows, n_rows):
     return rows if len(rows) == n_rows else torch.cat([rows, rows[-1:].expand(n_rows - len(rows), *rows.shape[1:])])
 
 
-def to_device(batch, device):
-    """A batch on its device; to CUDA from pinned memory, which the host does not wait for."""
-    if device.type == "cuda" and batch.device.type == "cpu":
-        return batch.pin_memory().to(device, non_blocking=True)
-    return on_device(batch, device)
-
-
 def as_given(found, X):
     """What was found in numpy, as a tensor on the device of X where that is one."""
-    return on_device(torch.from_numpy(found), X.device) if isinstance(X, torch.Tensor) else found
-
-
-def on_device(values, device):
-    """A tensor there; mps has no float64."""
-    device = torch.device(device)
-    return (values.float() if device.type == "mps" and values.dtype == torch.float64 else values).to(device)
+    return place(torch.from_numpy(found), X.device) if isinstance(X, torch.Tensor) else found
 
 
 def _rows_to_draw(n_features):

@@ -158,7 +158,10 @@ def drawn(X, most=ROWS_TO_START):
 def scaled(X, affine):
     """Those ``drawn`` of the rows of X, as an ``Affine`` scales them, in float64."""
     shift, scale = (buffer.cpu().double().numpy() for buffer in (affine.shift, affine.scale))
-    return (drawn(X) - shift) / scale
+    rows = drawn(X).astype(np.float64)
+    rows -= shift
+    rows /= scale
+    return rows
 
 
 def whole_pixels(X, image_shape):

@@ -11,6 +11,8 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNet
 
+from .distributed import is_first
+
 PACKAGE = __name__.partition(".")[0]
 VERSION = "_sklatent_version"
 INSIDE = {PACKAGE, "sklearn", "joblib", "contextlib"}  # a warning points at the line that called from outside of these
@@ -126,6 +128,8 @@ def _snapshot_of_net(net):
 
 def warn(message, category=UserWarning):
     """Warn at the user's line: the nearest that is neither this package's nor scikit-learn's or joblib's."""
+    if not is_first():
+        return
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in INSIDE:
         level, frame = level + 1, frame.f_back

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 
 import numpy as np
+import skorch.callbacks.logging
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler
@@ -17,7 +18,11 @@ from skorch.helper import predefined_split
 
 from .batches import Batches, Rows
 from .callbacks import Keyboard, Progress, StopTraining, WarmUpCosine, named
-from .devices import place, seeded
+from .devices import own_noise, place, seeded, to_device
+from .distributed import ALONE
+
+_LOGGERS = (getattr(skorch.callbacks, name) for name in skorch.callbacks.logging.__all__ if name != "EpochTimer")
+WRITERS = (skorch.callbacks.Checkpoint, skorch.callbacks.TrainEndCheckpoint, *_LOGGERS)  # for one process of several
 
 # -- the net ---------------------------------------------------------------------------------------------------
 
@@ -29,10 +34,15 @@ class MeanRowLoss(torch.nn.Module):
         return row_losses.mean() if weight is None else (weight * row_losses).mean()
 
 
+class Diverged(ValueError):
+    """A loss that is no number, in each process that trains."""
+
+
 class RowNet(NeuralNet):
     """A skorch net for modules whose ``forward(x)``, or ``forward(x, target)``, gives the loss of each row."""
 
     n_steps_ = n_done_ = 0  # of the training that was last begun; epochs that a checkpoint has brought
+    ranks_, asked_to_stop_ = ALONE, False
 
     def __init__(self, *args, precision="float32", **kwargs):
         super().__init__(*args, **kwargs)
@@ -50,12 +60,12 @@ class RowNet(NeuralNet):
             return self.module_(*inputs)
 
     def _inputs(self, x, target=None):
-        x = x.to(self.device) if self.device.type != "mps" else x.float().to(self.device)
-        return (x,) if target is None else (x, target.to(self.device))
+        return tuple(to_device(each, self.device) for each in (x, target) if each is not None)
 
     def train_step_single(self, batch, **fit_params):
         step = self._step(batch, training=True)
         step["loss"].backward()
+        self.ranks_.average_gradients(self.module_.parameters(), len(batch[0]))
         return step
 
     def validation_step(self, batch, **fit_params):
@@ -68,7 +78,10 @@ class RowNet(NeuralNet):
         x, target = batch
         target, weight = target if isinstance(target, tuple) else (target, None)
         losses = self.infer(x, target)
-        return {"loss": self.criterion_(losses, None if weight is None else weight.to(self.device)), "y_pred": losses}
+        return {
+            "loss": self.criterion_(losses, None if weight is None else to_device(weight, self.device)),
+            "y_pred": losses,
+        }
 
     def notify(self, method_name, **cb_kwargs):
         keyboard = getattr(self, "keyboard_", None) or Keyboard()  # there is none where a user trains the net
@@ -78,7 +91,11 @@ class RowNet(NeuralNet):
         except KeyboardInterrupt as stop:
             if keyboard.pressed:
                 raise
-            raise StopTraining from stop
+            self.asked_to_stop_ = True
+            if self.ranks_.n == 1:
+                raise StopTraining from stop
+        if method_name == "on_epoch_end" and self.ranks_.any(self.asked_to_stop_):
+            raise StopTraining
 
     def on_epoch_begin(self, net, **kwargs):
         if len(self.history):
@@ -91,8 +108,13 @@ class RowNet(NeuralNet):
         loss = getattr(module, "held_out_loss", module)
         with torch.no_grad():
             parts = [loss(*self._inputs(*batch)) for batch in Batches(rows, 512)]
-        losses = torch.cat(parts).cpu().double().numpy()
+        losses = self.ranks_.from_first(torch.cat(parts).cpu().double().numpy())
         return np.where(np.isfinite(losses), losses, np.inf)
+
+    def get_iterator(self, dataset, training=False):
+        iterator = super().get_iterator(dataset, training)
+        iterator.ranks = self.ranks_
+        return iterator
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """As skorch's, but the loss stays on its device until the epoch is over, and must be finite."""
@@ -100,18 +122,22 @@ class RowNet(NeuralNet):
             return
         total = torch.zeros((), device=self.device)
         n_rows = 0
-        for batch in iterator:
-            self.history.new_batch()
-            self.notify("on_batch_begin", batch=batch, training=training)
-            step = step_fn(batch, **fit_params)
-            total += step["loss"].detach() * len(batch[0])
-            n_rows += len(batch[0])
-            self.history.record_batch(prefix + "_batch_size", len(batch[0]))
-            self.n_steps_ += training
-            self.notify("on_batch_end", batch=batch, training=training, **step)
-        loss = total.item() / n_rows
+        batches = iter(iterator)  # out here: all ranks have one order
+        with own_noise(self.ranks_, torch.device(self.device)):
+            for i, batch in enumerate(batches):
+                self.history.new_batch()
+                self.notify("on_batch_begin", batch=batch, training=training)
+                step = step_fn(batch, **fit_params)
+                n_counted = iterator.n_counted(i, len(batch[0]))
+                total += step["loss"].detach() * n_counted
+                n_rows += n_counted
+                self.history.record_batch(prefix + "_batch_size", len(batch[0]))
+                self.n_steps_ += training
+                self.notify("on_batch_end", batch=batch, training=training, **step)
+        total, n_rows = self.ranks_.sums(total.item(), n_rows)
+        loss = total / n_rows
         if not math.isfinite(loss):
-            raise ValueError(
+            raise Diverged(
                 f"The {prefix} loss became {loss} in epoch {self.history[-1, 'epoch']}, so training was stopped and "
                 "its weights are not kept. Usual causes: a learning_rate that is too high (try a tenth of it), "
                 "features with extreme outliers (clip or transform them), or a variance floor that is too low."
@@ -194,44 +220,47 @@ class Phase:
     checkpoint: str | os.PathLike | None = None
 
     def all_callbacks(self, net, verbose):
-        """Those that were given, and after them what the phase itself asks for."""
-        ours = []
+        """Those that were given, and what goes after them because the phase itself asks for it."""
+        first, ours = net.ranks_.rank == 0, []
         if self.held_out is not None:
             options = {"threshold_mode": "abs", "load_best": True, "sink": _silent}
             ours.append(EarlyStopping(patience=self.patience, threshold=self.tol, **options))
         given = [named(i, callback) for i, callback in enumerate(self.callbacks)]
+        given = [pair for pair in given if first or not isinstance(pair[1], WRITERS)]
         if self.scheduled and not any(isinstance(callback, LRScheduler) for _, callback in given):
             n_steps = self.n_steps or self.n_epochs * math.ceil(len(self.rows) / net.batch_size)
             ours.append(WarmUpCosine(n_steps, self.learning_rates, self.n_warm))
-        if verbose:
+        if verbose and first:
             ours.append(Progress())
-        return [*given, *(named(len(given) + i, callback) for i, callback in enumerate(ours))]
+        return given, [named(len(given) + i, callback) for i, callback in enumerate(ours)]
 
 
-def train(net, phase, seed, *, verbose=0, last=()):
-    """Train the net in place, with callbacks that come ``last``.
+def train(net, phase, seed, *, verbose=0, last=(), ranks=ALONE):
+    """Train the net in place, with callbacks that come ``last``, in all of the processes ``ranks``.
 
     Raises ValueError if the loss stops being finite. A callback may end training as skorch's do, by a
     KeyboardInterrupt; one that comes from the keyboard passes through, once the best weights so far are in place.
     """
     split = None if phase.held_out is None else predefined_split(phase.held_out)
     net.set_params(train_split=split, max_epochs=phase.n_epochs)
-    net.verbose = 1  # a PrintLog of the user's prints
+    net.ranks_, net.asked_to_stop_ = ranks, False
+    net.verbose = int(ranks.rank == 0)  # a PrintLog of the user's prints
     for group, rate in zip(net.optimizer_.param_groups, phase.learning_rates, strict=True):
         group["lr"] = rate  # a schedule that ran before has left its own
         group.pop("initial_lr", None)
     net.n_steps_ = net.n_done_ = 0
     net.initialize_history()  # or skorch's LRScheduler would go on with the schedule of an earlier call
-    net.callbacks = [*phase.all_callbacks(net, verbose), *last]
+    given, ours = phase.all_callbacks(net, verbose)
+    net.callbacks = [*given, *ours, *last]
     net.initialize_callbacks()
     try:
-        with Keyboard() as net.keyboard_, seeded(seed, torch.device(net.device)):
+        with ranks.together(Diverged), Keyboard() as net.keyboard_, seeded(seed, torch.device(net.device)):
             _loop(net, phase.rows)
+            ranks.same_weights(net.module_)
     finally:
-        n_given = len(phase.callbacks)
         net.train_split, net.keyboard_, net.verbose = None, None, 0  # the first holds the rows
-        net.callbacks_ = net.callbacks_[: 1 + n_given]  # the timer and those given; ours hold copies of weights
-        net.callbacks = net.callbacks[:n_given]
+        net.callbacks_ = net.callbacks_[: 1 + len(given)]  # the timer and those given; ours hold copies of weights
+        net.callbacks = given
         net.module_.eval()
     return net
 

@@ -13,8 +13,8 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from . import training
-from .base import TorchEstimator, fill, fresh_seed
-from .batches import Rows
+from .base import TorchEstimator, fill, fit_seed
+from .batches import Rows, check_given
 from .callbacks import Looks, StopAfter
 from .checkpoints import cleared_at_the_end
 from .holes import filled, has_holes, with_draws
@@ -68,7 +68,7 @@ class UnsupervisedEstimator(TorchEstimator):
             X, weights = self._weighted(X, sample_weight, reset=anew)
             rows, weights, _ = merged(X, weights, early_stopping=self.early_stopping)
             X = X[rows]
-            seed = fresh_seed(self.random_state)
+            seed = fit_seed(self.random_state)
             apart = self._validation_rows(len(X), seed)
             decides = anew and self.max_iter is None and not self.early_stopping
             pressed = self._fit_from_start(X, weights, seed) if decides and self._may_start() else False
@@ -82,6 +82,7 @@ class UnsupervisedEstimator(TorchEstimator):
 
     def _weighted(self, X, sample_weight, *, reset):
         """Rows and weights, checked: those above 0; no weights if these are all alike."""
+        check_given(X)
         if reset:
             self._of_tensors_ = isinstance(X, torch.Tensor)
         X = self._check_rows(X, reset=reset)
@@ -89,7 +90,7 @@ class UnsupervisedEstimator(TorchEstimator):
         return X, weights
 
     def _fit_epochs(self, X, weights, apart, seed, *, keep):
-        rows = self._rows(X, np.setdiff1d(np.arange(len(X)), apart), weights)
+        rows = self._rows(X, np.delete(np.arange(len(X)), apart), weights)
         n_epochs = self._epochs_of(len(rows))
         held_out = self._held_out(X, apart, weights) if len(apart) else None
         phase = self._phase(rows, held_out=held_out, n_epochs=n_epochs, callbacks=self._callbacks(n_epochs))
@@ -187,7 +188,7 @@ class UnsupervisedEstimator(TorchEstimator):
         with all_or_nothing(self, anew=first):
             self._validate_params()
             X, weights = self._weighted(X, sample_weight, reset=first)
-            seed = fresh_seed(self.random_state)
+            seed = fit_seed(self.random_state)
             if first:
                 tell_of_few_rows(len(X))
             else:

@@ -90,7 +90,8 @@ def times(weights, about):
 def moments(U, weights=None):
     """Mean and variance of each column."""
     mean = np.average(U, axis=0, weights=weights)
-    return mean, np.average(np.square(U - mean), axis=0, weights=weights)
+    apart = U - mean
+    return mean, np.average(np.square(apart, out=apart), axis=0, weights=weights)
 
 
 def standard_error(values, weights=None, ddof=1):

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+WITHOUT_FLOAT64 = {"mps"}  # devices
 GRID = 4  # cells of the features a side: one cell, as in Image GPT, loses 17 points with 100 labelled digits
 
 
@@ -16,7 +17,7 @@ def at_least_float32(x):
 
 def widest(device):
     """float64 wherever there is one."""
-    return torch.float32 if device.type == "mps" else torch.float64
+    return torch.float32 if device.type in WITHOUT_FLOAT64 else torch.float64
 
 
 def softplus(x):

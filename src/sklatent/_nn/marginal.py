@@ -5,7 +5,7 @@ import math
 import torch
 
 from .autoregressive import AutoregressiveModel
-from .layers import exact_sum, logaddexp
+from .layers import exact_sum, logaddexp, widest
 
 CHUNK = 2**18  # numbers of the rows that are proposed at once
 N_DRAWS = 50
@@ -71,7 +71,8 @@ class MarginalModel(AutoregressiveModel):
         """Draws of whole rows (s, n, d), their log-densities by feature, and log p / q of each, (s, n); scaled."""
         drawn = self.holes.draw(u, seen, noise)
         rows, off = self.levels.nearest(drawn.flatten(0, 1))
-        terms = self.likelihood.log_prob(self.core(rows), rows, torch.zeros_like(rows), self.levels.limits()).double()
+        terms = self.likelihood.log_prob(self.core(rows), rows, torch.zeros_like(rows), self.levels.limits())
+        terms = terms.to(widest(u.device))
         log_q = self.holes.log_prob(drawn.flatten(0, 1), torch.ones_like(rows, dtype=torch.bool))
         parts = [each.unflatten(0, drawn.shape[:2]) for each in (rows, terms, exact_sum(terms) - log_q, off > 0.5)]
         spread = self.levels.log_spread() + NEVER * parts[3]  # of a level over the draws that are taken for it

@@ -7,6 +7,8 @@ before it is centred. They come from the rows, before any training, and are save
 import torch
 from torch import nn
 
+from .layers import widest
+
 BEYOND = 0.5  # of its range, that a feature may be filled in beyond it
 FAR = 1e15  # in scaled units; beyond it a value is taken for FAR, so that squares stay finite in float32
 
@@ -15,8 +17,7 @@ def wide(x):
     """Keep float64 rows in float64 until they are centred; small integers are exact in float32."""
     if x.is_floating_point():
         return x
-    exact = x.dtype.itemsize < 4 or x.device.type == "mps"
-    return x.to(torch.float32 if exact else torch.float64)
+    return x.to(torch.float32 if x.dtype.itemsize < 4 else widest(x.device))
 
 
 class Affine(nn.Module):

@@ -6,7 +6,7 @@ import torch
 
 from .autoencoders import Coder, of_seen
 from .gaussians import told, turned
-from .layers import cell_sums, exact_sum, logaddexp
+from .layers import cell_sums, exact_sum, logaddexp, widest
 from .likelihoods import bounded, unbounded
 
 CODE_VARIANCE_FLOOR = 1e-4
@@ -126,9 +126,9 @@ class VAE(Coder):
 
     def _linear_tells(self, u, seen):
         """Of the linear model that it starts at, what is seen of rows tells."""
-        W, (mean, bias) = self.decoder.weight.chunk(2)[0], self.decoder.bias.chunk(2)
-        variance = bounded(bias.double(), self.likelihood.variance_floor).exp()
-        return told(u, seen, mean.double(), W.double(), variance)
+        weight, bias = (each.to(widest(u.device)) for each in (self.decoder.weight, self.decoder.bias))
+        W, (mean, bias) = weight.chunk(2)[0], bias.chunk(2)
+        return told(u, seen, mean, W, bounded(bias, self.likelihood.variance_floor).exp())
 
     def _with_linear(self, u, bound, seen=None):  # (n, d), (n,) -> (n,) nats
         """Of the mixture with a little of the linear model that it starts at, so that no row is far below that.

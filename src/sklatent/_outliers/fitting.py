@@ -5,7 +5,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import validate_data
 
-from .._bridge.base import fresh_seed
+from .._bridge.base import fit_seed
 from .._bridge.state import Estimator, all_or_nothing, warn
 from .conformal import check_enough, few_different, rows_needed, threshold, too_few
 from .densities import as_given, unwrap
@@ -63,7 +63,7 @@ class Fitting(_BaseComposition, Estimator):
         check_method(self.method_, densities, background, codec)
         if codec is None and "codelength" in SCORES[self.method_].takes and (shaped or self.method_ == "complexity"):
             codec = ("bz2", "zlib")  # each has its own blind spots
-        self._seed_, self._waiting_ = fresh_seed(self.random_state), None
+        self._seed_, self._waiting_ = fit_seed(self.random_state), None
         self._looked_at_, self._watched_ = np.empty(0, dtype=np.uint64), None
         self._members_ = self._clones([density for _, density in densities], codec)
 

@@ -8,13 +8,15 @@ from sklearn.base import DensityMixin
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._bridge.base import DensityMethods
-from .._bridge.rows import detached
+from .._bridge.base import DTYPES, DensityMethods
+from .._bridge.rows import chunks, detached
 from .._bridge.state import Estimator, all_or_nothing
 
 
 class TableDensity(DensityMethods, DensityMixin, Estimator):
     """Base: scores are sums over the features."""
+
+    _dtypes = np.float64
 
     def score_samples(self, X):
         """Log-density of each row, in nats.
@@ -34,7 +36,7 @@ class TableDensity(DensityMethods, DensityMixin, Estimator):
         return self.score_features(X).sum(axis=1)
 
     def _check_rows(self, X, *, reset=False):
-        return validate_data(self, detached(X), dtype=np.float64, reset=reset, ensure_min_samples=2 if reset else 1)
+        return validate_data(self, detached(X), dtype=self._dtypes, reset=reset, ensure_min_samples=2 if reset else 1)
 
 
 class HistogramDensity(TableDensity):
@@ -79,6 +81,7 @@ class HistogramDensity(TableDensity):
     (178,)
     """
 
+    _dtypes = DTYPES  # float64 a part at a time
     _parameter_constraints = {"n_bins": [Interval(Integral, 1, None, closed="left")]}
 
     def __init__(self, n_bins=16):
@@ -99,7 +102,7 @@ class HistogramDensity(TableDensity):
         """
         with all_or_nothing(self):
             self._validate_params()
-            X = self._check_rows(X, reset=True)
+            X = self._check_rows(X, reset=True).astype(np.float64, copy=False)
             self._n_bins_, self._low_, self._high_ = self.n_bins, X.min(axis=0), X.max(axis=0)
             width = self._high_ / self.n_bins - self._low_ / self.n_bins
             self._width_ = np.where(width > 0, width, 1.0)
@@ -121,7 +124,13 @@ class HistogramDensity(TableDensity):
         log_density : ndarray of shape (n_samples, n_features), float64
         """
         check_is_fitted(self)
-        X = self._check_rows(X)
+        return self._of_features(self._check_rows(X))
+
+    def _log_density(self, X):
+        return np.concatenate([self._of_features(some).sum(axis=1) for some in chunks(X)])
+
+    def _of_features(self, X):
+        X = X.astype(np.float64, copy=False)
         inside = np.clip(X, self._low_, self._high_)
         log_density = self._log_density_[np.arange(X.shape[1]), self._bins(inside)]
         with np.errstate(over="ignore"):

@@ -12,7 +12,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from .._bridge.base import fresh_seed
+from .._bridge.base import fit_seed
 from .._bridge.state import all_or_nothing
 from .histogram import TableDensity
 
@@ -119,7 +119,7 @@ class NeighborsDensity(TableDensity):
         with all_or_nothing(self):
             self._validate_params()
             X = self._check_rows(X, reset=True)
-            rng = np.random.RandomState(fresh_seed(self.random_state))
+            rng = np.random.RandomState(fit_seed(self.random_state))
             drawn = np.arange(len(X)) if len(X) <= self.max_samples else rng.permutation(len(X))[: self.max_samples]
             self._leave_one_out_ = True  # the rows to be scored are the rows of fit
             kept = self._chosen(X[drawn], rng) if self.support_fraction < 1 else np.ones(len(drawn), dtype=bool)

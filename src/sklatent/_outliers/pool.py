@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._bridge.base import fresh_seed
+from .._bridge.base import fit_seed
 from .._bridge.rows import detached
 from .._bridge.state import all_or_nothing
 from .densities import leaving_one_out
@@ -45,7 +45,7 @@ class _TablePool(TableDensity):
     def fit(self, X, y=None):
         with all_or_nothing(self):
             X = self._check_rows(X, reset=True)
-            seed = fresh_seed(self.random_state)
+            seed = fit_seed(self.random_state)
             some = X[np.random.RandomState(seed).permutation(len(X))[:N_RANKED]]
             few = {"max_samples": N_NEIGHBORS, "random_state": seed}
             core = NeighborsDensity(support_fraction=0.5, **few).fit(X)

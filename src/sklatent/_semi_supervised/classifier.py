@@ -6,6 +6,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 from .._bridge.base import DTYPES, TorchEstimator
+from .._bridge.batches import check_given
 from .._bridge.checkpoints import cleared_at_the_end
 from .._bridge.docs import fill_doc
 from .._bridge.holes import filled
@@ -14,6 +15,7 @@ from .._bridge.rows import detached
 from .._bridge.state import all_or_nothing
 from .._bridge.weights import check_weights, merged, present
 from .._nn.corruption import CORRUPTIONS
+from .._nn.layers import widest
 from .fine_tuning import FineTuning, encode
 from .label_spreading import GraphLabelSpreading
 from .labels import MostLikelyClass, check_missing, encode_labels
@@ -222,6 +224,7 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
         with all_or_nothing(self, anew=anew), cleared_at_the_end():
             self._validate_params()
             check_missing(y)
+            check_given(X)
             encoder = self._checked_encoder(X) if anew else self.encoder_
             X, y = validate_data(
                 self, detached(X), y, dtype=DTYPES, order=None, ensure_all_finite="allow-nan", reset=anew
@@ -251,7 +254,7 @@ class EncoderClassifier(MostLikelyClass, FineTuning):
             return as_given(self.opinions_.predict_proba(X, self._codes(X)), given)
         if hasattr(self, "graph_"):
             return self.graph_.predict_proba(self._apply(encode, X))
-        return self._apply(lambda module, x: module.log_proba(x).double().softmax(1), X)
+        return self._apply(lambda module, x: module.log_proba(x).to(widest(x.device)).softmax(1), X)
 
     def transform(self, X):
         """Codes of the rows by the fine-tuned encoder.

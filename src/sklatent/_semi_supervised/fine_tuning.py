@@ -12,7 +12,7 @@ from sklearn.utils import _safe_indexing
 
 from .._autoencoders.base import EncoderTransformer
 from .._autoencoders.two_views import TwoViewTransformer
-from .._bridge.base import TorchEstimator, fresh_seed
+from .._bridge.base import TorchEstimator, fit_seed
 from .._bridge.batches import Rows
 from .._bridge.callbacks import Freeze, WeightAverage
 from .._bridge.checkpoints import digest
@@ -40,7 +40,7 @@ class FineTuning(TorchEstimator):
     def _fit_in_stages(self, encoder, X, codes, weights, place, anew):
         """Fit to rows without copies, which the given rows have their ``place`` among; the key that ended it."""
         graph = bool((codes == UNLABELLED).any())
-        seed = fresh_seed(self.random_state)
+        seed = fit_seed(self.random_state)
         known, apart = self._labels_apart(codes, weights, seed)
         if anew:
             self.image_shape_ = check_image_shape((encoder or self).image_shape, X.shape[1])

@@ -2,6 +2,8 @@
 
 import time
 
+from .._bridge.distributed import is_first
+
 MINUTE = 60
 
 
@@ -20,7 +22,7 @@ class Stages:
         self.start = time.perf_counter()
 
     def begin(self):
-        if not self.verbose:
+        if not self.verbose or not is_first():
             return
         done, rest = self.expected[: self.n_begun], self.expected[self.n_begun :]
         passed, expected = time.perf_counter() - self.start, sum(seconds for _, seconds in done)
