@@ -231,7 +231,7 @@ def weights_of(classifier, part):
 
 def test_compile_changes_nothing_but_the_speed(rows, monkeypatch):
     original = torch.nn.Module.compile  # traced as ever, but without the minutes that code generation takes
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: original(self, backend="eager"))
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **_: original(self, backend="eager"))
     X, y = rows
     frozen = FrozenEstimator(tiny().fit(X))
     compiled, plain = (quick(frozen, compile=each, vat=0.1).fit(X, y) for each in (True, False))

@@ -121,6 +121,17 @@ def test_a_row_gives_the_same_bits_alone_among_few_and_among_many(name, monkeypa
             assert_array_equal(getattr(model, verb)(many[rows]), of_many[rows], err_msg=verb)
 
 
+@pytest.mark.parametrize("name", ["dense", "odd widths", "VAE", "MADE"])
+def test_how_rows_lie_in_memory_changes_no_bit(name):
+    cls, X, parameters = MODELS[name]
+    model, columns = fitted(cls, X, **parameters), np.asfortranarray(X[:7])
+    for verb in ("transform", "score_samples"):
+        expected = getattr(model, verb)(X[:7])
+        assert_array_equal(getattr(model, verb)(columns), expected)
+        assert_array_equal(getattr(model, verb)(torch.from_numpy(columns)).numpy(), expected)
+        assert_array_equal(getattr(model, verb)(columns[:3]), expected[:3])
+
+
 def test_out_of_memory_halves_the_batch_once_and_says_so():
     def function(batch):
         if len(batch) > most:

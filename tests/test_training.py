@@ -290,7 +290,7 @@ def test_features_of_very_different_size_train(digits):
 
 def test_compile_changes_nothing_but_the_speed(digits, monkeypatch):
     original = torch.nn.Module.compile  # traced as ever, but without the minutes that code generation takes
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: original(self, backend="eager"))
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **_: original(self, backend="eager"))
     plain = small(AutoencoderTransformer).fit(digits[:128])
     compiled = small(AutoencoderTransformer, compile=True).fit(digits[:128])
     assert set(weights(compiled)) == set(weights(plain)), "weights keep their names"

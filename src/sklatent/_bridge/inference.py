@@ -79,7 +79,7 @@ def _in_batches(net, function, arrays, n_rows):
 
 
 def _padded(rows, n_rows):
-    rows = rows if isinstance(rows, torch.Tensor) else torch.from_numpy(np.array(rows))
+    rows = rows.contiguous() if isinstance(rows, torch.Tensor) else torch.from_numpy(np.array(rows, order="C"))
     return rows if len(rows) == n_rows else torch.cat([rows, rows[-1:].expand(n_rows - len(rows), *rows.shape[1:])])
 
 
