@@ -189,7 +189,20 @@ def written_class(cls):
         elif callable(getattr(cls, name)) and not name.endswith("_request"):
             kind = type(member).__name__ if isinstance(member, classmethod | staticmethod) else "method"
             text += "\n" + written_function(getattr(cls, name), name, kind, own=cls.__name__)
-    return text, bases
+    return text + "".join(written_requests(cls)), bases
+
+
+def written_requests(cls):
+    """Methods that scikit-learn adds for what ``fit`` and others take beside rows and labels."""
+    for name in dir(cls):
+        if re.fullmatch(r"set_\w+_request", name):
+            method = name.removeprefix("set_").removesuffix("_request")
+            asked = [
+                f"{each}: bool | str | None = ..."
+                for each in list(inspect.signature(getattr(cls, name)).parameters)[1:]
+            ]
+            yield f"\n    def {name}(self, *, {', '.join(asked)}) -> Self:\n"
+            yield f'        """What a meta-estimator is to pass on to ``{method}``: scikit-learn\'s metadata routing."""\n'
 
 
 def stub(module):

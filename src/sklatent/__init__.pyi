@@ -428,6 +428,15 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             The rows sum to ``score_samples``.
         """
 
+    def set_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``fit``: scikit-learn's metadata routing."""
+
+    def set_partial_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``partial_fit``: scikit-learn's metadata routing."""
+
+    def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
+
 class DensityOutlierDetector(OutlierMixin, _BaseComposition):
     """Outliers by the scores of densities, at a false-alarm rate that holds.
 
@@ -853,6 +862,12 @@ class DensityOutlierDetector(OutlierMixin, _BaseComposition):
             If they came by ``partial_fit``, in batches that are gone.
         """
 
+    def set_fit_request(self, *, groups: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``fit``: scikit-learn's metadata routing."""
+
+    def set_partial_fit_request(self, *, groups: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``partial_fit``: scikit-learn's metadata routing."""
+
 class EncoderClassifier(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""Fine-tune an encoder to classify, from few labels and many rows without any.
 
@@ -1179,6 +1194,12 @@ class EncoderClassifier(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transf
         Z : ndarray of shape (n_samples, n_components), float32
         """
 
+    def set_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``fit``: scikit-learn's metadata routing."""
+
+    def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
+
 class GraphLabelSpreading(ClassifierMixin, BaseEstimator):
     r"""Spread the labels of few rows to all rows, over a sparse graph of nearest neighbours.
 
@@ -1354,6 +1375,9 @@ class GraphLabelSpreading(ClassifierMixin, BaseEstimator):
         probabilities : ndarray of shape (n_samples, n_classes), float64
         """
 
+    def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
+
 class HistogramDensity(DensityMixin, BaseEstimator):
     r"""Product of histograms, one of each feature, with bins of equal width.
 
@@ -1454,6 +1478,9 @@ class HistogramDensity(DensityMixin, BaseEstimator):
         -------
         log_density : ndarray of shape (n_samples, n_features), float64
         """
+
+    def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
 
 class HistoryDisplay:
     """Loss by epoch.
@@ -2049,6 +2076,15 @@ class MADEDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         Z : ndarray of shape (n_samples, n_units), float32
         """
 
+    def set_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``fit``: scikit-learn's metadata routing."""
+
+    def set_partial_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``partial_fit``: scikit-learn's metadata routing."""
+
+    def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
+
 class NeighborsDensity(DensityMixin, BaseEstimator):
     r"""Density by the distances to the nearest of the rows of ``fit``, or of their core.
 
@@ -2188,6 +2224,9 @@ class NeighborsDensity(DensityMixin, BaseEstimator):
         -------
         contributions : ndarray of shape (n_samples, n_features), float64
         """
+
+    def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
 
 class PixelCNNDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""Gated PixelCNN: the exact likelihood of a row by the chain rule, from masked convolutions.
@@ -2564,6 +2603,15 @@ class PixelCNNDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         Z : ndarray of shape (n_samples, n_units), float32
         """
 
+    def set_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``fit``: scikit-learn's metadata routing."""
+
+    def set_partial_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``partial_fit``: scikit-learn's metadata routing."""
+
+    def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
+
 class PixelRNNDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""PixelRNN: the exact likelihood of an image by the chain rule, from two-dimensional recurrent layers.
 
@@ -2924,6 +2972,15 @@ class PixelRNNDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         -------
         Z : ndarray of shape (n_samples, n_units), float32
         """
+
+    def set_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``fit``: scikit-learn's metadata routing."""
+
+    def set_partial_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``partial_fit``: scikit-learn's metadata routing."""
+
+    def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
 
 class ReconstructionDisplay:
     """Images over what an encoder and its decoder make of them; series and it as lines, one on the other.
@@ -3555,6 +3612,12 @@ class TwoViewTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             ``module.encode(x)`` maps rows in the units of X, (n, n_features), to codes, (n, n_components).
         """
 
+    def set_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``fit``: scikit-learn's metadata routing."""
+
+    def set_partial_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``partial_fit``: scikit-learn's metadata routing."""
+
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""Variational autoencoder: features with a prior, a bound on the log-density, and samples.
 
@@ -4060,3 +4123,12 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             log p(x | z) in nats at the posterior mean z, summed over the cells of a grid of at most 7 x 7 (of a
             table: over all features), up to a constant; then z.
         """
+
+    def set_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``fit``: scikit-learn's metadata routing."""
+
+    def set_partial_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``partial_fit``: scikit-learn's metadata routing."""
+
+    def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
+        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
