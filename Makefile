@@ -14,11 +14,12 @@ test: lint
 # On the oldest versions that pyproject.toml allows, but for torch: the contract, files, plots, calls, and all that stands
 # between rows and nets. Whether the models are right, and what takes minutes, does not depend on them.
 NOT_OLDEST := dask distributed autoencoder classifier density starts tables processes docs benchmarks campaigns mutants fuzz \
-	outlier_answers outlier_drift outlier_folds outlier_groups outlier_images outlier_streams outlier_tail
+	outlier_answers outlier_drift outlier_folds outlier_groups outlier_images outlier_streams outlier_tail \
+	onnx tools
 oldest: export OMP_NUM_THREADS = 1
 oldest: $(VENV)-oldest/ready
 	$(VENV)-oldest/bin/python -m pytest -n 2 --dist worksteal \
-		--ignore-glob 'tests/test_nn_*' $(patsubst %,--ignore tests/test_%.py,$(NOT_OLDEST))
+		--ignore-glob 'tests/test_nn_*' --ignore-glob 'src/sklatent/*onnx*' $(patsubst %,--ignore tests/test_%.py,$(NOT_OLDEST))
 
 # What breaks things on purpose, for less than ten minutes; writes the table of docs/reliability.md.
 campaigns: $(VENV)/ready
@@ -50,7 +51,7 @@ format: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable ".[test,onnx,tools]"
 	touch $@
 
 $(VENV)/ready-docs: $(VENV)/ready

@@ -29,7 +29,7 @@ from sklatent import (
     VAETransformer,
 )
 from sklatent._autoregressive import starts
-from sklatent._bridge import unsupervised
+from sklatent._bridge import batches, unsupervised
 from sklatent._nn import layers, vae
 from sklatent._semi_supervised import recipes
 
@@ -196,6 +196,7 @@ def main():
         vae._kl = lambda mean, log_variance: torch.ones(mean.shape[-1]) * (mean.square() - log_variance)
     torch.inference_mode = lambda mode=True: torch.no_grad() if mode else contextlib.nullcontext()
     torch.Generator, torch.tensor, torch.Tensor.new_tensor = OnHost, tensor, new_tensor
+    batches.free_memory = lambda device: 2**20  # rows stay there
     unsupervised.STEPS_OF_FEW, recipes.MOST_EPOCHS, starts.SIZES = 20, 2, (1, 2)
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)

@@ -17,10 +17,11 @@ from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
 from sklatent import AutoencoderTransformer, EncoderClassifier, VAETransformer
-from sklatent._bridge import rows, training, unsupervised
+from sklatent._bridge import batches, rows, training, unsupervised
 from sklatent._bridge.base import check_widths, fits_float32, fresh_seed
 from sklatent._bridge.batches import Batches, Rows
-from sklatent._bridge.callbacks import LinearWarmUp, Looks, StopAfter, WarmUpCosine, WeightAverage
+from sklatent._bridge.callbacks import LinearWarmUp, Looks, StopAfter, StopTraining, WarmUpCosine, WeightAverage
+from sklatent._bridge.distributed import ALONE
 from sklatent._bridge.loading import Aside, check_saved
 from sklatent._bridge.state import Estimator, Interrupted, all_or_nothing
 from sklatent._bridge.training import Phase
@@ -69,7 +70,7 @@ class Net:
             looks.on_batch_end(self, training=False)  # no step
             try:
                 looks.on_batch_end(self, training=True)
-            except KeyboardInterrupt:
+            except StopTraining:
                 break
         looks.on_epoch_end(self)
         looks.on_train_end(self)
@@ -118,7 +119,7 @@ def test_a_stop_after_so_many_steps():
     stop.on_batch_end(None, training=True)
     stop.on_batch_end(None, training=False)
     stop.on_batch_end(None, training=True)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(StopTraining):
         stop.on_batch_end(None, training=True)
 
 
@@ -205,12 +206,13 @@ def test_each_epoch_of_fit_sees_all_rows_in_another_order():
 
 
 def test_one_scheduler_of_the_user_s_among_others_is_enough():
-    net = SimpleNamespace(batch_size=10)
+    net = SimpleNamespace(batch_size=10, ranks_=ALONE)
     for given, n_ours in [((), 1), ((Callback(),), 1), ((Callback(), LRScheduler()), 0), ((LRScheduler(),), 0)]:
-        found = [each for _, each in Phase(Rows(X), 2, (0.1,), callbacks=given).all_callbacks(net, 0)]
-        assert found[: len(given)] == list(given)
-        assert sum(isinstance(each, WarmUpCosine) for each in found) == n_ours
-    assert Phase(Rows(X), 3, (0.1,)).all_callbacks(net, 0)[0][1].n_steps == 60
+        theirs, ours = Phase(Rows(X), 2, (0.1,), callbacks=given).all_callbacks(net, 0)
+        assert [each for _, each in theirs] == list(given)
+        assert [type(each) for _, each in ours] == n_ours * [WarmUpCosine]
+    _, ((_, schedule),) = Phase(Rows(X), 3, (0.1,)).all_callbacks(net, 0)
+    assert schedule.n_steps == 60
 
 
 def test_a_loss_that_stays_the_same_is_not_the_best_again():
@@ -555,3 +557,42 @@ def test_draws_and_regret_follow_their_seed():
     model = VAETransformer(2, max_iter=1, random_state=0).fit(X)
     assert_array_equal(model.sample(5, random_state=3), model.sample(5, random_state=3))
     assert not np.array_equal(model.sample(5, random_state=3), model.sample(5, random_state=4))
+
+
+def test_rows_on_a_device_are_the_same_rows_in_the_same_order(monkeypatch):
+    """By a device that is the CPU by another name: what is placed comes in batches as what is not."""
+    monkeypatch.setattr(batches, "free_memory", lambda device: 1000)
+    monkeypatch.setattr(batches, "PLACED", 7)
+    X, weights = np.arange(60.0).reshape(20, 3), np.linspace(0.1, 1, 20)
+    other = SimpleNamespace(type="other")
+    monkeypatch.setattr(batches, "place", lambda what, device: what)
+    monkeypatch.setattr(torch, "arange", lambda n, device=None, real=torch.arange: real(n))
+    index = np.array([3, 3, 1, 19, 7])
+    for here in (Rows(X, index, X[:, :1]), Rows(X.astype(np.uint8), index, weights=weights)):
+        placed = here.on(other)
+        assert placed is not here
+        assert len(placed) == 5
+        torch.manual_seed(0)
+        expected = list(Batches(here, 2, shuffle=True))
+        torch.manual_seed(0)
+        for found, wanted in zip(Batches(placed, 2, shuffle=True), expected, strict=True):
+            assert torch.equal(found[0], wanted[0])
+            assert found[0].dtype == wanted[0].dtype
+            if isinstance(wanted[1], tuple):
+                assert torch.equal(found[1][1], wanted[1][1])
+            else:
+                assert torch.equal(found[1], wanted[1])
+    assert Rows(X).on(torch.device("cpu")).X is X
+    for large in (Rows(np.zeros((1000, 3))), Rows(np.zeros((40, 1)), n_draws=2)):
+        assert large.on(other) is large  # beyond its share; versions that are drawn from
+
+
+def test_out_of_memory_in_training_says_what_to_pass(monkeypatch):
+    def no_room(self, batch, training):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(training.RowNet, "_step", no_room)
+    with pytest.raises(
+        torch.cuda.OutOfMemoryError, match="batch_size=64 rows of 4 features and precision='float32'.*20.00"
+    ):
+        AutoencoderTransformer(2, batch_size=64, max_iter=1).fit(X)

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._bridge.base import check_widths, fresh_seed
+from .._bridge.frames import framed
 from .._bridge.holes import filled, has_holes, with_draws
 from .._bridge.inference import as_given
 from .._bridge.rows import detached
@@ -133,6 +134,7 @@ class EncoderTransformer(UnsupervisedEstimator):
 class CoderTransformer(EncoderTransformer):
     """What the encoder-decoder transformers share."""
 
+    @framed
     def inverse_transform(self, X):
         """Rows that codes stand for, in the units of the rows of ``fit``.
 
@@ -144,6 +146,7 @@ class CoderTransformer(EncoderTransformer):
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features), float64
+            A frame with the columns of ``fit`` where ``set_output`` asks for one.
         """
         check_is_fitted(self)
         Z = check_array(detached(X), dtype=[np.float64, np.float32], input_name="codes")
@@ -155,6 +158,7 @@ class CoderTransformer(EncoderTransformer):
         dtype = next(self._module.parameters()).dtype
         return as_given(self._apply_checked(lambda module, z: module.decode(z.to(dtype)), Z), X)
 
+    @framed
     def complete(self, X, random_state=None):
         """Fill in what is missing, given what is there.
 
@@ -172,7 +176,7 @@ class CoderTransformer(EncoderTransformer):
         Returns
         -------
         X_complete : ndarray of shape (n_samples, n_features)
-            Given values are untouched, to the bit.
+            Given values are untouched, to the bit. A frame where ``set_output`` asks for one.
 
         References
         ----------

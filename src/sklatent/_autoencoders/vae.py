@@ -206,6 +206,7 @@ class VAETransformer(SampleMethods, CoderTransformer):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features), float64
+            A frame with the columns of ``fit`` where ``set_output`` asks for one.
         """
         return self._sample(n_samples, random_state, means=bool(means))
 

@@ -12,6 +12,7 @@ from .._bridge import inference
 from .._bridge.base import SampleMethods, fresh_seed
 from .._bridge.callbacks import WeightAverage
 from .._bridge.devices import place
+from .._bridge.frames import framed
 from .._bridge.holes import filled
 from .._bridge.inference import as_given
 from .._bridge.rows import check_whole, detached, learn_levels, n_scales
@@ -90,6 +91,7 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
 
         return self._apply_to_seen(cells, X, torch.float64)
 
+    @framed
     def complete(self, X, random_state=None, n_proposals=64):
         """Draw what is missing, given what is there.
 
@@ -110,7 +112,7 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         Returns
         -------
         X_complete : ndarray of shape (n_samples, n_features)
-            Given values are untouched, to the bit.
+            Given values are untouched, to the bit. A frame where ``set_output`` asks for one.
         """
         check_is_fitted(self)
         if not isinstance(n_proposals, Integral) or n_proposals < 1:

@@ -18,6 +18,7 @@ from .callbacks import copied
 from .checkpoints import Checkpoint, check_folder, differences, identity
 from .devices import place, resolve_device, seeded
 from .distributed import join
+from .frames import as_asked
 from .holes import check_columns, filled, has_holes
 from .inference import as_given
 from .loading import Aside, check_saved
@@ -345,6 +346,7 @@ class SampleMethods(DensityMethods):
         -------
         X : ndarray of shape (n_samples, n_features), float64
             A tensor, on the device of the net, if the rows of ``fit`` were one.
+            A frame with the columns of ``fit`` where ``set_output`` asks for one.
         """
         return self._sample(n_samples, random_state)
 
@@ -353,4 +355,6 @@ class SampleMethods(DensityMethods):
         if not isinstance(n_samples, Integral) or n_samples < 0:
             raise ValueError(f"n_samples={n_samples!r} must be an integer, 0 or more.")
         rows = inference.draw(self.net_, n_samples, self.n_features_in_, fresh_seed(random_state), **options)
-        return place(torch.from_numpy(rows), torch.device(self.net_.device)) if self._of_tensors_ else rows
+        if self._of_tensors_:
+            return place(torch.from_numpy(rows), torch.device(self.net_.device))
+        return as_asked(self, rows)

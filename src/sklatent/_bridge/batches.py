@@ -1,14 +1,20 @@
 """Rows of an array as torch takes them, a batch at a time."""
 
+import copy
 import math
 import mmap
 from collections.abc import Iterator
 
 import numpy as np
 import torch
+from sklearn.utils import gen_batches
 
+from .devices import free_memory, place
 from .distributed import ALONE
 from .weights import copies
+
+SHARE = 0.5  # of the free memory of a device, for rows that stay there
+PLACED = 10_000  # rows at a time
 
 
 def check_given(X):
@@ -61,10 +67,33 @@ class Rows(torch.utils.data.Dataset):
         if self.n_draws > 1:
             drawn = len(self.X) // self.n_draws * torch.randint(self.n_draws, np.shape(rows)).numpy()
         x, target, weight = (
-            None if each is None else torch.from_numpy(np.asarray(each[some]))
+            None if each is None else torch.as_tensor(each[some])
             for each, some in ((self.X, rows + drawn), (self.targets, rows), (self.weights, rows))
         )
         return x, target if weight is None else (target, weight)
+
+    def on(self, device):
+        """The same rows on a device, where they take but ``SHARE`` of its memory that is free; else themselves."""
+        arrays = [each for each in (self.X, self.targets, self.weights) if each is not None]
+        size = len(self) * sum(each[:1].nbytes for each in arrays)
+        if device.type == "cpu" or self.n_draws > 1 or size > SHARE * free_memory(device):
+            return self
+        placed = copy.copy(self)
+        for name in ("X", "targets", "weights"):
+            setattr(placed, name, _placed(getattr(self, name), self.index, device))
+        placed.index = torch.arange(len(self), device=device)
+        return placed
+
+    def ordered(self, order):
+        """Places among these rows, a tensor, as they can be asked for."""
+        return order.to(self.index.device) if isinstance(self.index, torch.Tensor) else order.numpy()
+
+
+def _placed(array, index, device):
+    if array is None:
+        return None
+    parts = (place(torch.from_numpy(np.array(array[index[some]])), device) for some in gen_batches(len(index), PLACED))
+    return torch.cat(list(parts))
 
 
 class Batches:
@@ -83,7 +112,8 @@ class Batches:
 
     def __iter__(self):
         n = len(self.rows)
-        order = torch.randperm(n).numpy() if self.shuffle else np.arange(n)  # at once: its noise is each rank's own
+        order = torch.randperm(n) if self.shuffle else torch.arange(n)  # at once: its noise is each rank's own
+        order = self.rows.ordered(order)
         batches = (order[start : start + self.batch_size] for start in range(0, n, self.batch_size))
         shares = (self.ranks.share(batch, self.shuffle) for batch in batches)
         return (self.rows[share] for share in shares if len(share))

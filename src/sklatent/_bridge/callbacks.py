@@ -128,6 +128,7 @@ class Looks(Callback):
 
     def on_train_begin(self, net, **kwargs):
         self.step_, self.next_, self.trace_ = 0, self.every, []
+        self.placed_ = self.rows.on(torch.device(net.device))
         self._look(net)
         self.start_ = self.best_
 
@@ -145,10 +146,10 @@ class Looks(Callback):
 
     def on_train_end(self, net, **kwargs):
         net.module_.load_state_dict(self.weights_)
-        del self.weights_
+        del self.weights_, self.placed_
 
     def _look(self, net):
-        losses = net.row_losses(self.rows)
+        losses = net.row_losses(self.placed_)
         self.trace_.append((self.step_, self.mean(losses)))
         if self.step_ == 0 or self.mean(losses) < self.mean(self.best_):
             self.best_, self.best_step_ = losses, self.step_

@@ -10,6 +10,8 @@ from threadpoolctl import threadpool_limits
 from .._nn.layers import widest
 from .distributed import several
 
+OUT_OF_MEMORY = torch.cuda.OutOfMemoryError  # what every device raises
+
 
 def resolve_device(device, *, fall_back=False):
     """``"auto"`` is cuda, else mps, else cpu. With ``fall_back`` a device that is missing here becomes the CPU."""
@@ -41,6 +43,15 @@ def to_device(batch, device):
     if device.type == "cuda" and batch.device.type == "cpu":
         return batch.pin_memory().to(device, non_blocking=True)
     return place(batch, device)
+
+
+def free_memory(device):
+    """Bytes that are free on a device; 0 where it does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+    return 0
 
 
 _one_at_a_time = threading.RLock()  # torch has one generator for all threads

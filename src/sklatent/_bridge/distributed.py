@@ -127,7 +127,10 @@ class Ranks:
 
     def share(self, batch, training):
         """This rank's part of a batch. One that is too small to be shared is trained on by each, to the same end."""
-        return batch if self.n == 1 or (training and len(batch) < self.n) else np.array_split(batch, self.n)[self.rank]
+        if self.n == 1 or (training and len(batch) < self.n):
+            return batch
+        split = torch.tensor_split if isinstance(batch, torch.Tensor) else np.array_split
+        return split(batch, self.n)[self.rank]
 
     def average_gradients(self, parameters, n_rows):
         """The gradient of the mean over the rows of all ranks."""

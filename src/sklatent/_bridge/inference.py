@@ -7,13 +7,12 @@ import torch
 from torch.nn.modules.conv import _ConvNd
 
 from .._nn.layers import widest
-from .devices import generator, place, to_device
+from .devices import OUT_OF_MEMORY, generator, place, to_device
 from .state import warn
 
 FEW, FEW_CONVOLVED = 4, 16  # rows of a batch on the CPU: fewer, and torch takes other kernels, of other bits
 SIZES = (64, 16)  # for many, where the largest gives other bits
 WORTH_IT = 16  # larger batches, to be worth comparing one of them with small ones
-OUT_OF_MEMORY = torch.cuda.OutOfMemoryError  # what every device raises
 AS_IN_NUMPY = {torch.float64, torch.float32, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 
 

@@ -18,11 +18,13 @@ from skorch.helper import predefined_split
 
 from .batches import Batches, Rows
 from .callbacks import Keyboard, Progress, StopTraining, WarmUpCosine, named
-from .devices import own_noise, place, seeded, to_device
+from .devices import OUT_OF_MEMORY, own_noise, place, seeded, to_device
 from .distributed import ALONE
 
 _LOGGERS = (getattr(skorch.callbacks, name) for name in skorch.callbacks.logging.__all__ if name != "EpochTimer")
 WRITERS = (skorch.callbacks.Checkpoint, skorch.callbacks.TrainEndCheckpoint, *_LOGGERS)  # for one process of several
+
+COMPILE_MODE = None  # of torch.compile: its default
 
 # -- the net ---------------------------------------------------------------------------------------------------
 
@@ -63,8 +65,15 @@ class RowNet(NeuralNet):
         return tuple(to_device(each, self.device) for each in (x, target) if each is not None)
 
     def train_step_single(self, batch, **fit_params):
-        step = self._step(batch, training=True)
-        step["loss"].backward()
+        try:
+            step = self._step(batch, training=True)
+            step["loss"].backward()
+        except OUT_OF_MEMORY as error:
+            raise OUT_OF_MEMORY(
+                f"{self.device} is out of memory in training, with batch_size={self.batch_size} rows of "
+                f"{math.prod(batch[0].shape[1:])} features and precision={self.precision!r}. Pass a smaller "
+                f"batch_size, or precision='bfloat16'. What was asked for: {error}"
+            ) from error
         self.ranks_.average_gradients(self.module_.parameters(), len(batch[0]))
         return step
 
@@ -155,8 +164,12 @@ def make_net(module, device, estimator, parts):
     optimizer; one more group has the rest.
     """
     module = place(module, device)
+    if device.type == "cuda":
+        for part in module.modules():
+            if isinstance(part, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+                part.to(memory_format=torch.channels_last)  # what tensor cores take
     if estimator.compile:
-        module.compile()  # in place: torch.compile(module) would rename every weight
+        module.compile(mode=COMPILE_MODE)  # in place: torch.compile(module) would rename every weight
     return RowNet(
         module,
         criterion=MeanRowLoss,
@@ -241,7 +254,8 @@ def train(net, phase, seed, *, verbose=0, last=(), ranks=ALONE):
     Raises ValueError if the loss stops being finite. A callback may end training as skorch's do, by a
     KeyboardInterrupt; one that comes from the keyboard passes through, once the best weights so far are in place.
     """
-    split = None if phase.held_out is None else predefined_split(phase.held_out)
+    device = torch.device(net.device)
+    split = None if phase.held_out is None else predefined_split(phase.held_out.on(device))
     net.set_params(train_split=split, max_epochs=phase.n_epochs)
     net.ranks_, net.asked_to_stop_ = ranks, False
     net.verbose = int(ranks.rank == 0)  # a PrintLog of the user's prints
@@ -254,8 +268,8 @@ def train(net, phase, seed, *, verbose=0, last=(), ranks=ALONE):
     net.callbacks = [*given, *ours, *last]
     net.initialize_callbacks()
     try:
-        with ranks.together(Diverged), Keyboard() as net.keyboard_, seeded(seed, torch.device(net.device)):
-            _loop(net, phase.rows)
+        with ranks.together(Diverged), Keyboard() as net.keyboard_, seeded(seed, device):
+            _loop(net, phase.rows.on(device))
             ranks.same_weights(net.module_)
     finally:
         net.train_split, net.keyboard_, net.verbose = None, None, 0  # the first holds the rows

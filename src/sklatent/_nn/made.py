@@ -310,7 +310,7 @@ class StartedMADE(MADE):
         x, every = values.to(self.out.weight.dtype), slice(None)
         start = F.linear(x, self.regression).unflatten(1, (-1, self.n_components + 1)) + self.constant
         log_p = self._log_normal(x, start, every)[:, self.order[:-1]]
-        before = F.pad(log_p.cumsum(1), (0, 0, 1, 0))[:, self.out.out_degrees[0, :: self.n_params]]
+        before = F.pad(log_p.cumsum(1), (0, 0, 1, 0))[:, self.out.out_degrees[0, :: self.n_params].long()]
         net, chain = super().forward(values, which), self.chain(x).unflatten(1, (-1, self.n_components))
         return self._started(net, chain, start, self.log_weight + before, every)
 

@@ -139,6 +139,12 @@ class MixedVAE(VAE):
     than with real values, and takes the codes along: ``PULL`` keeps them near the linear model's.
     """
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(N_PAIRS, self.n_latent, generator=generator, device="cpu")
+        self.register_buffer("noise", noise, persistent=False)
+
     def forward(self, x, seen=None):
         loss = super().forward(x, seen)
         if self.started and self.training:
@@ -161,8 +167,7 @@ class MixedVAE(VAE):
         if not self.started:
             return bound
         mean, log_variance = self._posterior(u, seen, share=0.0)
-        noise = torch.randn(N_PAIRS, self.n_latent, generator=torch.Generator().manual_seed(0)).to(u)
-        noise = torch.cat([noise, -noise]).unsqueeze(1)
+        noise = torch.cat([self.noise, -self.noise]).to(u.dtype).unsqueeze(1)
         z = mean + (0.5 * log_variance).exp() * noise  # (S, n, k)
         params = self._params(z, self.decoder.linear)
         values, beyond = (part.expand(params.shape[:-1]) for part in self.scaling.nearest(u))

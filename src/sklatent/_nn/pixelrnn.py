@@ -59,8 +59,8 @@ class RowLSTM(nn.Module):
         gates = torch.addmm(self.bias, torch.cat([left, x], -1).flatten(0, 1), self.input_weight)
         h = cell = x.new_zeros(width, n, self.n_hidden)
         rows = []
-        for enter in gates.chunk(self.size[0]):
-            h, cell = _lstm(self.below(h, enter).unflatten(0, (width, n)), cell)
+        for enter in gates.unflatten(0, (-1, n)).split(width):  # a chunk of pixels and rows would freeze n in ONNX
+            h, cell = _lstm(self.below(h, enter.flatten(0, 1)).unflatten(0, (width, -1)), cell)
             rows.append(h)
         return torch.cat(rows)
 
