@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: test oldest campaigns mutants demo docs docs-check lint format clean
+.PHONY: test oldest campaigns mutants demo docs docs-check lint format stubs clean
 
 # One thread for each of the two processes: on two cores, more get in each other's way. Each takes half of the tests,
 # file by file, and then what the other has not come to: what a file fits once is seldom fitted twice.
@@ -15,7 +15,7 @@ test: lint
 # between rows and nets. Whether the models are right, and what takes minutes, does not depend on them.
 NOT_OLDEST := dask distributed autoencoder classifier density starts tables processes docs benchmarks campaigns mutants fuzz \
 	outlier_answers outlier_drift outlier_folds outlier_groups outlier_images outlier_streams outlier_tail \
-	onnx tools
+	onnx tools types
 oldest: export OMP_NUM_THREADS = 1
 oldest: $(VENV)-oldest/ready
 	$(VENV)-oldest/bin/python -m pytest -n 2 --dist worksteal \
@@ -48,6 +48,10 @@ lint: $(VENV)/ready
 format: $(VENV)/ready
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
+
+# What editors and type checkers read, src/sklatent/*.pyi, from the docstrings.
+stubs: $(VENV)/ready
+	$(RUN) docs/stubs.py
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

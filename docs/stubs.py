@@ -27,6 +27,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
+from onnx import ModelProto
 from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNet
 '''
@@ -51,6 +52,7 @@ WORDS = {
     r"tuple of (int|float|str)": r"tuple[\1, ...]",
     r"skorch\.NeuralNet": "NeuralNet",
     r"torch\.nn\.Module": "torch.nn.Module",
+    r"onnx\.ModelProto": "ModelProto",
     r"matplotlib (Axes|Figure)|(Axes|Figure)": r"\1\2",
     r"FrozenEstimator": "FrozenEstimator",
 }
@@ -197,12 +199,10 @@ def written_requests(cls):
     for name in dir(cls):
         if re.fullmatch(r"set_\w+_request", name):
             method = name.removeprefix("set_").removesuffix("_request")
-            asked = [
-                f"{each}: bool | str | None = ..."
-                for each in list(inspect.signature(getattr(cls, name)).parameters)[1:]
-            ]
+            _, *names = inspect.signature(getattr(cls, name)).parameters
+            asked = [f"{each}: bool | str | None = ..." for each in names]
             yield f"\n    def {name}(self, *, {', '.join(asked)}) -> Self:\n"
-            yield f'        """What a meta-estimator is to pass on to ``{method}``: scikit-learn\'s metadata routing."""\n'
+            yield f'        """What is passed on to ``{method}``, in scikit-learn\'s metadata routing."""\n'
 
 
 def stub(module):

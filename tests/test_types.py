@@ -16,6 +16,7 @@ RIGHT = """\
 import numpy as np
 from numpy.typing import NDArray
 from sklatent import AutoencoderTransformer, DensityOutlierDetector, LatentSpaceDisplay, VAETransformer
+from sklatent.onnx import to_onnx
 
 X = np.zeros((20, 64))
 vae = VAETransformer(n_components=4, image_shape=(8, 8), likelihood="bernoulli", random_state=None).fit(X, None)
@@ -25,6 +26,7 @@ mean: float = vae.score(X, sample_weight=[1.0] * 20)
 AutoencoderTransformer(hidden_layer_sizes=[32], architecture=lambda *shapes: shapes, callbacks=[]).set_fit_request()
 shape: tuple[int, ...] | None = DensityOutlierDetector(vae, method="typicality").fit(X).image_shape_
 LatentSpaceDisplay.from_estimator(vae, X).ax_.set_title("codes")
+to_onnx(vae, X, opset=None).SerializeToString()
 """
 WRONG = {
     'VAETransformer(n_components="4")': "arg-type",
@@ -87,7 +89,7 @@ def test_the_stubs_fit_the_package(tmp_path):
         (typed / path.name).write_text(text)
     config, allowed = tmp_path / "mypy.ini", tmp_path / "allowed"
     config.write_text(
-        "[mypy]\n[mypy-numpy.*,torch.*,sklearn.*,skorch.*,matplotlib.*]\n"
+        "[mypy]\n[mypy-numpy.*,torch.*,sklearn.*,skorch.*,matplotlib.*,onnx.*]\n"
         "follow_imports = skip\nignore_missing_imports = true\n"
     )
     allowed.write_text("sklatent\\._.*\nsklatent\\.[A-Z]\\w*\n")  # what is private; metaclasses

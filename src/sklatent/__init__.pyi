@@ -354,6 +354,7 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features), float64
+            A frame with the columns of ``fit`` where ``set_output`` asks for one.
         """
 
     def complete(self, X: ArrayLike, random_state: int | np.random.RandomState | None = None) -> NDArray[Any]:
@@ -373,7 +374,7 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Returns
         -------
         X_complete : ndarray of shape (n_samples, n_features)
-            Given values are untouched, to the bit.
+            Given values are untouched, to the bit. A frame where ``set_output`` asks for one.
 
         References
         ----------
@@ -429,13 +430,13 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """
 
     def set_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``fit``: scikit-learn's metadata routing."""
+        """What is passed on to ``fit``, in scikit-learn's metadata routing."""
 
     def set_partial_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``partial_fit``: scikit-learn's metadata routing."""
+        """What is passed on to ``partial_fit``, in scikit-learn's metadata routing."""
 
     def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
+        """What is passed on to ``score``, in scikit-learn's metadata routing."""
 
 class DensityOutlierDetector(OutlierMixin, _BaseComposition):
     """Outliers by the scores of densities, at a false-alarm rate that holds.
@@ -863,10 +864,10 @@ class DensityOutlierDetector(OutlierMixin, _BaseComposition):
         """
 
     def set_fit_request(self, *, groups: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``fit``: scikit-learn's metadata routing."""
+        """What is passed on to ``fit``, in scikit-learn's metadata routing."""
 
     def set_partial_fit_request(self, *, groups: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``partial_fit``: scikit-learn's metadata routing."""
+        """What is passed on to ``partial_fit``, in scikit-learn's metadata routing."""
 
 class EncoderClassifier(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""Fine-tune an encoder to classify, from few labels and many rows without any.
@@ -1195,10 +1196,10 @@ class EncoderClassifier(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transf
         """
 
     def set_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``fit``: scikit-learn's metadata routing."""
+        """What is passed on to ``fit``, in scikit-learn's metadata routing."""
 
     def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
+        """What is passed on to ``score``, in scikit-learn's metadata routing."""
 
 class GraphLabelSpreading(ClassifierMixin, BaseEstimator):
     r"""Spread the labels of few rows to all rows, over a sparse graph of nearest neighbours.
@@ -1376,7 +1377,7 @@ class GraphLabelSpreading(ClassifierMixin, BaseEstimator):
         """
 
     def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
+        """What is passed on to ``score``, in scikit-learn's metadata routing."""
 
 class HistogramDensity(DensityMixin, BaseEstimator):
     r"""Product of histograms, one of each feature, with bins of equal width.
@@ -1480,7 +1481,7 @@ class HistogramDensity(DensityMixin, BaseEstimator):
         """
 
     def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
+        """What is passed on to ``score``, in scikit-learn's metadata routing."""
 
 class HistoryDisplay:
     """Loss by epoch.
@@ -1993,6 +1994,7 @@ class MADEDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         -------
         X : ndarray of shape (n_samples, n_features), float64
             A tensor, on the device of the net, if the rows of ``fit`` were one.
+            A frame with the columns of ``fit`` where ``set_output`` asks for one.
         """
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -2058,7 +2060,7 @@ class MADEDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         Returns
         -------
         X_complete : ndarray of shape (n_samples, n_features)
-            Given values are untouched, to the bit.
+            Given values are untouched, to the bit. A frame where ``set_output`` asks for one.
         """
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
@@ -2077,13 +2079,13 @@ class MADEDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         """
 
     def set_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``fit``: scikit-learn's metadata routing."""
+        """What is passed on to ``fit``, in scikit-learn's metadata routing."""
 
     def set_partial_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``partial_fit``: scikit-learn's metadata routing."""
+        """What is passed on to ``partial_fit``, in scikit-learn's metadata routing."""
 
     def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
+        """What is passed on to ``score``, in scikit-learn's metadata routing."""
 
 class NeighborsDensity(DensityMixin, BaseEstimator):
     r"""Density by the distances to the nearest of the rows of ``fit``, or of their core.
@@ -2226,7 +2228,7 @@ class NeighborsDensity(DensityMixin, BaseEstimator):
         """
 
     def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
+        """What is passed on to ``score``, in scikit-learn's metadata routing."""
 
 class PixelCNNDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""Gated PixelCNN: the exact likelihood of a row by the chain rule, from masked convolutions.
@@ -2520,6 +2522,7 @@ class PixelCNNDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         -------
         X : ndarray of shape (n_samples, n_features), float64
             A tensor, on the device of the net, if the rows of ``fit`` were one.
+            A frame with the columns of ``fit`` where ``set_output`` asks for one.
         """
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -2585,7 +2588,7 @@ class PixelCNNDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         Returns
         -------
         X_complete : ndarray of shape (n_samples, n_features)
-            Given values are untouched, to the bit.
+            Given values are untouched, to the bit. A frame where ``set_output`` asks for one.
         """
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
@@ -2604,13 +2607,13 @@ class PixelCNNDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         """
 
     def set_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``fit``: scikit-learn's metadata routing."""
+        """What is passed on to ``fit``, in scikit-learn's metadata routing."""
 
     def set_partial_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``partial_fit``: scikit-learn's metadata routing."""
+        """What is passed on to ``partial_fit``, in scikit-learn's metadata routing."""
 
     def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
+        """What is passed on to ``score``, in scikit-learn's metadata routing."""
 
 class PixelRNNDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""PixelRNN: the exact likelihood of an image by the chain rule, from two-dimensional recurrent layers.
@@ -2890,6 +2893,7 @@ class PixelRNNDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         -------
         X : ndarray of shape (n_samples, n_features), float64
             A tensor, on the device of the net, if the rows of ``fit`` were one.
+            A frame with the columns of ``fit`` where ``set_output`` asks for one.
         """
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -2955,7 +2959,7 @@ class PixelRNNDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         Returns
         -------
         X_complete : ndarray of shape (n_samples, n_features)
-            Given values are untouched, to the bit.
+            Given values are untouched, to the bit. A frame where ``set_output`` asks for one.
         """
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
@@ -2974,13 +2978,13 @@ class PixelRNNDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         """
 
     def set_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``fit``: scikit-learn's metadata routing."""
+        """What is passed on to ``fit``, in scikit-learn's metadata routing."""
 
     def set_partial_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``partial_fit``: scikit-learn's metadata routing."""
+        """What is passed on to ``partial_fit``, in scikit-learn's metadata routing."""
 
     def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
+        """What is passed on to ``score``, in scikit-learn's metadata routing."""
 
 class ReconstructionDisplay:
     """Images over what an encoder and its decoder make of them; series and it as lines, one on the other.
@@ -3613,10 +3617,10 @@ class TwoViewTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         """
 
     def set_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``fit``: scikit-learn's metadata routing."""
+        """What is passed on to ``fit``, in scikit-learn's metadata routing."""
 
     def set_partial_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``partial_fit``: scikit-learn's metadata routing."""
+        """What is passed on to ``partial_fit``, in scikit-learn's metadata routing."""
 
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""Variational autoencoder: features with a prior, a bound on the log-density, and samples.
@@ -3986,6 +3990,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features), float64
+            A frame with the columns of ``fit`` where ``set_output`` asks for one.
         """
 
     def complete(self, X: ArrayLike, random_state: int | np.random.RandomState | None = None) -> NDArray[Any]:
@@ -4005,7 +4010,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Returns
         -------
         X_complete : ndarray of shape (n_samples, n_features)
-            Given values are untouched, to the bit.
+            Given values are untouched, to the bit. A frame where ``set_output`` asks for one.
 
         References
         ----------
@@ -4061,6 +4066,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Returns
         -------
         X : ndarray of shape (n_samples, n_features), float64
+            A frame with the columns of ``fit`` where ``set_output`` asks for one.
         """
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -4125,10 +4131,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
 
     def set_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``fit``: scikit-learn's metadata routing."""
+        """What is passed on to ``fit``, in scikit-learn's metadata routing."""
 
     def set_partial_fit_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``partial_fit``: scikit-learn's metadata routing."""
+        """What is passed on to ``partial_fit``, in scikit-learn's metadata routing."""
 
     def set_score_request(self, *, sample_weight: bool | str | None = ...) -> Self:
-        """What a meta-estimator is to pass on to ``score``: scikit-learn's metadata routing."""
+        """What is passed on to ``score``, in scikit-learn's metadata routing."""
