@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: test oldest campaigns mutants demo docs docs-check lint format stubs package clean
+.PHONY: test oldest campaigns mutants demo docs docs-check lint format stubs package gpu clean
 
 # One thread for each of the two processes: on two cores, more get in each other's way. Each takes half of the tests,
 # file by file, and then what the other has not come to: what a file fits once is seldom fitted twice.
@@ -28,6 +28,10 @@ campaigns: $(VENV)/ready
 # Faults planted one at a time, and whether the tests see them: a quarter of an hour, and more the first time.
 mutants: $(VENV)/ready
 	$(RUN) tests/campaigns/mutants.py
+
+# What only a GPU can tell: the suite on it, speed, published figures; writes its tables as it goes.
+gpu: $(VENV)/ready
+	$(RUN) benchmarks/gpu.py
 
 demo: $(VENV)/ready
 	$(RUN) examples/plot_low_label_digits.py

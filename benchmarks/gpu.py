@@ -1,4 +1,4 @@
-"""All that only a GPU can tell, in order of worth; each part writes its table at once, so a run that is cut leaves some.
+"""All that only a GPU can tell, in order of worth; each part writes its table as it goes.
 
 In under 25 minutes on one H100 or H200. Without a GPU it says so and ends; ``--device cpu --quick`` tries the script.
 
@@ -55,7 +55,9 @@ def moved(arguments):
         "VAETransformer, conv, score_samples": (VAETransformer(8, image_shape=(28, 28), **usual), X, "score_samples"),
         "MADEDensity, score_samples": (MADEDensity(**usual), bits[:, ::8], "score_samples"),
         "PixelCNNDensity, score_samples": (
-            PixelCNNDensity(image_shape=(28, 28), n_filters=8, n_blocks=2, batch_size=64, **usual), bits, "score_samples",
+            PixelCNNDensity(image_shape=(28, 28), n_filters=8, n_blocks=2, batch_size=64, **usual),
+            bits,
+            "score_samples",
         ),
     }  # fmt: skip
     yield "| fitted here, loaded on the CPU | largest difference | largest value |\n| --- | ---: | ---: |"
@@ -101,7 +103,8 @@ def pixels(arguments):
         training.COMPILE_MODE = mode
         model = PixelCNNDensity(**usual, precision=precision, compile=mode is not None)
         epoch = model.fit(X).history_[-1]  # the second: compiling is over
-        yield f"| {precision}, {'eager' if mode is None else f'compiled, {mode}'} | {epoch['dur']:.2f} | {epoch['train_loss']:.2f} |"
+        how = "eager" if mode is None else f"compiled, {mode}"
+        yield f"| {precision}, {how} | {epoch['dur']:.2f} | {epoch['train_loss']:.2f} |"
     training.COMPILE_MODE = None
 
 

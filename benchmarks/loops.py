@@ -58,9 +58,9 @@ def skorch_default(X, n_epochs, device, batch_size=128):
 
     rows = scaled(X)
     net = NeuralNet(
-        dense(X.shape[1]), criterion=Reconstruction, optimizer=torch.optim.AdamW, optimizer__weight_decay=DECAY, lr=RATE,
-        batch_size=batch_size, iterator_train__shuffle=True, max_epochs=n_epochs, train_split=None, device=device,
-        verbose=0,
+        dense(X.shape[1]), criterion=Reconstruction, optimizer=torch.optim.AdamW, optimizer__weight_decay=DECAY,
+        lr=RATE, batch_size=batch_size, iterator_train__shuffle=True, max_epochs=n_epochs, train_split=None,
+        device=device, verbose=0,
     )  # fmt: skip
     return net.fit(rows, rows).history[-1, "train_loss"]
 

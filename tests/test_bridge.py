@@ -52,7 +52,7 @@ class Net:
     """What ``Looks`` asks of a net: its losses are those given, its one weight the number of the step."""
 
     def __init__(self, losses):
-        self.losses, self.module_, self.step = losses, nn.Linear(1, 1, bias=False), 0
+        self.losses, self.module_, self.step, self.device = losses, nn.Linear(1, 1, bias=False), 0, "cpu"
         self.recorded, self.history = (
             {},
             SimpleNamespace(record=lambda name, value: self.recorded.update({name: value})),
@@ -79,7 +79,7 @@ class Net:
 
 def test_looks_come_every_five_steps_and_later_every_tenth_more():
     net = Net(lambda step: [1 - step / 1000] * 2)
-    looks = net.run(Looks(None), 100)
+    looks = net.run(Looks(Rows(X)), 100)
     assert [step for step, _ in looks.trace_] == [*range(0, 56, 5), 60, 66, 72, 79, 86, 94]
     assert_allclose([loss for _, loss in looks.trace_][:3], [1, 0.995, 0.99])
     assert net.recorded == {"valid_loss": 1 - 0.094}
@@ -87,22 +87,22 @@ def test_looks_come_every_five_steps_and_later_every_tenth_more():
 
 def test_looks_end_with_the_best_weights_once_twice_their_steps_brought_nothing():
     net = Net(lambda step: [abs(step - 50) + 1.0, abs(step - 50) + 3.0])
-    looks = net.run(Looks(None, least=20), 1000)
+    looks = net.run(Looks(Rows(X), least=20), 1000)
     assert looks.best_step_ == 50
     assert_array_equal(looks.best_, [1, 3])
     assert_array_equal(looks.start_, [51, 53])
     assert net.module_.weight.item() == 50
     assert net.step == 103  # 79, 86, 94 are less than 2 * 50
     net = Net(lambda step: [1.0 + step, 1.0])
-    looks = net.run(Looks(None), 1000)
+    looks = net.run(Looks(Rows(X)), 1000)
     assert looks.best_step_ == 0
     assert looks.best_ is looks.start_
     assert net.step == 215  # 200 steps at least; after 179 and 196
-    assert Net(lambda step: [1.0, 1.0]).run(Looks(None), 20).best_step_ == 0  # the first of equals
+    assert Net(lambda step: [1.0, 1.0]).run(Looks(Rows(X)), 20).best_step_ == 0  # the first of equals
 
 
 def test_gains_are_more_than_one_standard_error():
-    looks = Looks(None)
+    looks = Looks(Rows(X))
     gain = np.array([1.0, 2.0, 3.0, 6.0])
     deviation = math.sqrt((4 + 1 + 0 + 9) / 3 / 4)  # of the mean, which is 3
     for share, expected in [(0.99, True), (1.01, False)]:

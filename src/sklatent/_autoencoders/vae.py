@@ -28,7 +28,7 @@ NAMES = ("gaussian", "bernoulli", *LEVEL_LIKELIHOODS)
 OPTIONS = ("beta", "free_bits")  # parameters that the module takes as they are
 ROWS_FOR_ACTIVE_UNITS = 10_000
 ACTIVE = 0.01  # variance of the posterior mean
-REGRET_DRAWS = 4
+REGRET_DRAWS, ROWS_OF_REGRET = 4, 16
 
 
 @fill_doc
@@ -241,7 +241,8 @@ class VAETransformer(SampleMethods, CoderTransformer):
         if not learning_rate > 0:
             raise ValueError(f"learning_rate={learning_rate!r} must be positive.")
         noise = self._noise(REGRET_DRAWS)
-        return self._apply(lambda m, x: m.regret(x, noise.to(x.device), n_steps, learning_rate), X, torch.float64)
+        options = {"dtype": torch.float64, "n_rows": ROWS_OF_REGRET}
+        return self._apply(lambda m, x: m.regret(x, noise.to(x.device), n_steps, learning_rate), X, **options)
 
     def score_statistics(self, X):
         """What else tells strange rows: where in the row the likelihood is low, and the code.

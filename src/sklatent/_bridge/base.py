@@ -217,11 +217,11 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
     def _module(self):
         return self.net_.module_
 
-    def _apply(self, function, X, dtype=None):
+    def _apply(self, function, X, dtype=None, **options):
         """``function(module, batch)`` for all rows of X, their holes filled: numpy, or a tensor where X is one."""
         check_is_fitted(self)
         rows = self._check_rows(X)
-        found = self._apply_checked(function, filled(self._filler, rows), dtype=dtype)
+        found = self._apply_checked(function, filled(self._filler, rows), dtype=dtype, **options)
         return found if isinstance(rows, torch.Tensor) else as_given(found, X)
 
     @property
@@ -229,9 +229,9 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         """The net whose module fills in what is missing."""
         return self.net_
 
-    def _apply_checked(self, function, X, *beside, dtype=None):
+    def _apply_checked(self, function, X, *beside, **options):
         width = max(X.shape[1], self.n_features_in_)  # codes become rows
-        return inference.apply(self.net_, partial(function, self._module), X, *beside, n_features=width, dtype=dtype)
+        return inference.apply(self.net_, partial(function, self._module), X, *beside, n_features=width, **options)
 
     def _apply_to_seen(self, function, X, dtype=None):
         """``function(module, batch, seen)``; ``seen`` is None for rows of which nothing is missing.

@@ -11,8 +11,8 @@ from .devices import OUT_OF_MEMORY, generator, place, to_device
 from .state import warn
 
 FEW, FEW_CONVOLVED = 4, 16  # rows of a batch on the CPU: fewer, and torch takes other kernels, of other bits
-SIZES = (64, 16)  # for many, where the largest gives other bits
-WORTH_IT = 16  # larger batches, to be worth comparing one of them with small ones
+SIZES = (256, 64, 16)  # where rows are fewer, or the largest gives other bits
+COMPARED = 16  # small batches
 AS_IN_NUMPY = {torch.float64, torch.float32, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 
 
@@ -30,18 +30,19 @@ def batch_sizes(net, n_features):
     return many, many
 
 
-def apply(net, function, X, *beside, n_features=None, dtype=None):
+def apply(net, function, X, *beside, n_features=None, dtype=None, n_rows=None):
     """``function`` of the rows of X, and of the arrays beside it, batch by batch.
 
-    Every batch is padded to the same shape, and larger ones are used where many rows come and some of them were seen
-    to give the same in either: so a row's result does not depend, not even in the last bit, on how many rows come with
-    it. ``n_features`` is the width of the rows that memory is for; None is that of X. The result is a numpy array, or a
-    tensor on the device of X where that is one; of ``dtype``, if there is one.
+    Batches are padded to one shape, and larger ones are used where more rows come and some of them were seen to give
+    the same in either: so a row's result does not depend, not even in the last bit, on how many rows come with it.
+    ``n_features`` is the width of the rows that memory is for; None is that of X. ``n_rows`` is a size that is not to be
+    changed: what takes gradients differs in too few rows to be seen. The result is a numpy array, or a tensor on the
+    device of X where that is one; of ``dtype``, if there is one.
     """
     few, many = batch_sizes(net, n_features or X.shape[1])
     net.module_.eval()
     with torch.inference_mode():
-        n_rows = few if len(X) < WORTH_IT * many else _largest(net, function, (X, *beside), few, many)
+        n_rows = n_rows or _largest(net, function, (X, *beside), few, many)
         try:
             found = _in_batches(net, function, (X, *beside), n_rows)
         except OUT_OF_MEMORY:
@@ -54,12 +55,17 @@ def apply(net, function, X, *beside, n_features=None, dtype=None):
 
 
 def _largest(net, function, arrays, few, many):
-    """The largest size of a batch that gives some of the rows what ``few`` at a time give them."""
-    some = np.linspace(0, len(arrays[0]) - 1, many).astype(np.int64)
-    some = [array[some] for array in arrays]
-    expected = None if many == few else _in_batches(net, function, some, few)
-    sizes = sorted({size for size in (many, *SIZES) if few < size <= many}, reverse=True)
-    return next((size for size in sizes if torch.equal(_in_batches(net, function, some, size), expected)), few)
+    """The largest size of a batch, of which there are two or more, that gives some rows what ``few`` at a time do."""
+    n = len(arrays[0])
+    for size in sorted({many, *SIZES}, reverse=True):
+        if few < size <= min(many, n // 2):
+            some = np.linspace(0, n - 1, size).astype(np.int64)  # compared in small batches from all over the large one
+            small = np.unique(np.linspace(0, size // few - 1, COMPARED).astype(np.int64))
+            places = (few * small[:, None] + np.arange(few)).ravel()
+            expected = _in_batches(net, function, [array[some[places]] for array in arrays], few)
+            if torch.equal(_in_batches(net, function, [array[some] for array in arrays], size)[places], expected):
+                return size
+    return few
 
 
 def _in_batches(net, function, arrays, n_rows):
