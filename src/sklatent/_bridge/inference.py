@@ -35,8 +35,8 @@ def apply(net, function, X, *beside, n_features=None, dtype=None, n_rows=None):
 
     Batches are padded to one shape, and larger ones are used where more rows come and some of them were seen to give
     the same in either: so a row's result does not depend, not even in the last bit, on how many rows come with it.
-    ``n_features`` is the width of the rows that memory is for; None is that of X. ``n_rows`` is a size that is not to be
-    changed: what takes gradients differs in too few rows to be seen. The result is a numpy array, or a tensor on the
+    ``n_features`` is the width of the rows that memory is for; None is that of X. ``n_rows`` is a size to keep to: what
+    takes gradients differs in too few rows to be seen. The result is a numpy array, or a tensor on the
     device of X where that is one; of ``dtype``, if there is one.
     """
     few, many = batch_sizes(net, n_features or X.shape[1])
