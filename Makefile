@@ -58,13 +58,14 @@ stubs: $(VENV)/ready
 	$(RUN) docs/stubs.py
 
 # Wheel and sdist, in build/dist; the wheel, made from the sdist, is installed by itself, where README's blocks then run.
+package: export OMP_NUM_THREADS = 1
 package: $(VENV)/ready
 	rm -rf build/dist $(VENV)-package
 	$(RUN) -m pip install --quiet --constraint constraints.txt build twine
 	$(RUN) -m build --outdir build/dist
 	$(RUN) -m twine check --strict build/dist/*
 	$(PYTHON) -m venv $(VENV)-package
-	$(VENV)-package/bin/python -m pip install --quiet --constraint constraints.txt build/dist/*.whl
+	$(VENV)-package/bin/python -m pip install --quiet --no-compile --constraint constraints.txt build/dist/*.whl
 	$(VENV)-package/bin/python tests/installed_script.py
 
 $(VENV)/ready: pyproject.toml constraints.txt
