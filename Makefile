@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: test gpu oldest campaigns mutants demo docs docs-check lint format clean
+.PHONY: test oldest campaigns mutants demo docs docs-check lint format stubs package gpu clean
 
 # One thread for each of the two processes: on two cores, more get in each other's way. Each takes half of the tests,
 # file by file, and then what the other has not come to: what a file fits once is seldom fitted twice.
@@ -15,7 +15,7 @@ test: lint
 # between rows and nets. Whether the models are right, and what takes minutes, does not depend on them.
 NOT_OLDEST := dask distributed autoencoder classifier density starts tables processes docs benchmarks campaigns mutants fuzz \
 	outlier_answers outlier_drift outlier_folds outlier_groups outlier_images outlier_streams outlier_tail \
-	onnx tools
+	onnx tools types
 oldest: export OMP_NUM_THREADS = 1
 oldest: $(VENV)-oldest/ready
 	$(VENV)-oldest/bin/python -m pytest -n 2 --dist worksteal \
@@ -53,6 +53,21 @@ format: $(VENV)/ready
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
+# What editors and type checkers read, src/sklatent/*.pyi, from the docstrings.
+stubs: $(VENV)/ready
+	$(RUN) docs/stubs.py
+
+# Wheel and sdist, in build/dist; the wheel, made from the sdist, is installed by itself, where README's blocks then run.
+package: export OMP_NUM_THREADS = 1
+package: $(VENV)/ready
+	rm -rf build/dist $(VENV)-package
+	$(RUN) -m pip install --quiet --constraint constraints.txt build twine
+	$(RUN) -m build --outdir build/dist
+	$(RUN) -m twine check --strict build/dist/*
+	$(PYTHON) -m venv $(VENV)-package
+	$(VENV)-package/bin/python -m pip install --quiet --no-compile --constraint constraints.txt build/dist/*.whl
+	$(VENV)-package/bin/python tests/installed_script.py
+
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --constraint constraints.txt --editable ".[test,onnx,tools]"
@@ -68,4 +83,4 @@ $(VENV)-oldest/ready: pyproject.toml constraints-oldest.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-oldest output build docs/api docs/changes docs/gallery docs/guide docs/results
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-package output build docs/api docs/changes docs/gallery docs/guide docs/results

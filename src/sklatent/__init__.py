@@ -1,4 +1,19 @@
-"""Deep features and likelihoods inside scikit-learn."""
+"""Deep features and likelihoods inside scikit-learn.
+
+Every estimator is fitted, cloned, searched and pickled as scikit-learn's are. Rows are flat, (n_samples, n_features),
+and ``image_shape`` says how they fold; scores of densities are in nats, higher = more normal.
+
+Features: ``AutoencoderTransformer``, ``VAETransformer`` (also a density), ``TwoViewTransformer``.
+Densities: ``MADEDensity``, ``PixelCNNDensity``, ``PixelRNNDensity``; plain ones of tables, ``HistogramDensity``,
+``NeighborsDensity``.
+Few labels: ``EncoderClassifier``, ``GraphLabelSpreading``; ``LabeledKFold`` for cross-validation.
+Anomalies: ``DensityOutlierDetector``, over any density.
+Plots: ``HistoryDisplay``, ``LatentSpaceDisplay``, ``ReconstructionDisplay``, ``SampleDisplay``,
+``ScoreFeaturesDisplay``, ``ScoreHistogramDisplay``, ``ScoreMapDisplay``.
+Files that run without Python: ``sklatent.onnx.to_onnx``.
+
+The guide, with examples and what was measured: https://sklatent.github.io/sklatent/
+"""
 
 from ._autoencoders.autoencoder import AutoencoderTransformer
 from ._autoencoders.two_views import TwoViewTransformer
@@ -35,7 +50,7 @@ from ._semi_supervised.label_spreading import GraphLabelSpreading
 from ._semi_supervised.labels import LabeledKFold
 from ._semi_supervised.pool import _Opinions  # noqa: F401
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "AutoencoderTransformer",
     "DensityOutlierDetector",

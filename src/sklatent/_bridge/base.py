@@ -11,12 +11,14 @@ import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import inference, training
 from .callbacks import copied
 from .checkpoints import Checkpoint, check_folder, differences, identity
 from .devices import place, resolve_device, seeded
+from .diagram import net_block
 from .distributed import join
 from .frames import as_asked
 from .holes import check_columns, filled, has_holes
@@ -204,6 +206,10 @@ class TorchEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         tags.transformer_tags.preserves_dtype = ["float32"]
         tags.input_tags.allow_nan = self._takes_holes
         return tags
+
+    @available_if(lambda self: hasattr(self, "net_"))
+    def _sk_visual_block_(self):
+        return net_block(self._module)
 
     # -- rows through the net ------------------------------------------------------------------------------
 

@@ -35,6 +35,13 @@ class Public(ABCMeta):
 class Estimator(BaseEstimator, metaclass=Public):
     """Base of all estimators. Whatever ``fit`` sets has a name that ends in an underscore, private or not."""
 
+    _doc_link_module = PACKAGE
+    _doc_link_template = "https://sklatent.github.io/sklatent/api/{estimator_module}.{estimator_name}.html"
+
+    def _get_doc_link(self):
+        """For the "?" of the diagram in a notebook; private ones have no page."""
+        return "" if type(self).__name__.startswith("_") else super()._get_doc_link()
+
     def __getstate__(self):
         return {**super().__getstate__(), VERSION: sys.modules[PACKAGE].__version__}
 

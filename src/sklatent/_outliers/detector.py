@@ -156,6 +156,10 @@ default="auto"
         Parameters
         ----------
         deep : bool, default=True
+
+        Returns
+        -------
+        params : dict
         """
         plain = not isinstance(self.estimator, list)
         return super().get_params(deep) if plain else self._get_params("estimator", deep=deep)
@@ -166,6 +170,10 @@ default="auto"
         Parameters
         ----------
         **params : dict
+
+        Returns
+        -------
+        self : object
         """
         return self._set_params("estimator", **params)
 

@@ -6,6 +6,7 @@ from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import validate_data
 
 from .._bridge.base import fit_seed
+from .._bridge.diagram import members_block
 from .._bridge.state import Estimator, all_or_nothing, warn
 from .conformal import check_enough, few_different, rows_needed, threshold, too_few
 from .densities import as_given, unwrap
@@ -34,6 +35,17 @@ class Fitting(_BaseComposition, Estimator):
     @property
     def image_shape_(self):
         return self._members_[0].image_shape
+
+    def _sk_visual_block_(self):
+        """The densities; once fitted those of the first fold, and the backgrounds."""
+        members, fitted = dict(named(self.estimator)), vars(self).get("_members_")
+        if fitted:
+            of_folds = f" (1 of {len(fitted)} folds)" if len(fitted) > 1 else ""
+            names = [name + of_folds for name in members]
+            backgrounds = [f"background of {name}" for name in names]
+            members = dict(zip(names, fitted[0].estimators_, strict=True))
+            members |= zip(backgrounds, fitted[0].backgrounds_, strict=False)  # there may be none
+        return members_block(members)
 
     def _fit(self, X, groups, verb, *, anew):
         """``verb`` is that of the densities."""

@@ -4,9 +4,11 @@ from copy import copy
 
 import numpy as np
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._bridge.base import fit_seed
+from .._bridge.diagram import members_block
 from .._bridge.rows import detached
 from .._bridge.state import all_or_nothing
 from .densities import leaving_one_out
@@ -62,6 +64,10 @@ class _TablePool(TableDensity):
             self._pool_ = _Pool([_LogLikelihood(leaving_one_out(one)) for one in self.members_.values()]).fit(some)
             self._pool_ = self._asking(self.members_.values())
         return self
+
+    @available_if(lambda self: hasattr(self, "members_"))
+    def _sk_visual_block_(self):
+        return members_block(self.members_)
 
     def _check_rows(self, X, *, reset=False):
         options = {"dtype": np.float64, "ensure_min_samples": 2 if reset else 1, "ensure_all_finite": "allow-nan"}
