@@ -57,6 +57,8 @@ VERBS = ("transform", "score_samples", "score_features", "score_statistics", "li
 
 def test_batches_are_small_for_few_rows_and_hold_about_as_many_numbers_for_many():
     dense, convolved = net_of(nn.Linear(1, 1)), net_of(nn.Sequential(nn.Flatten(), nn.Conv2d(1, 1, 1)))
+    strided = net_of(nn.Conv2d(1, 1, 3, stride=2))
+    assert [inference.batch_sizes(strided, d) for d in (128, 784)] == [(4, 128), (4, 64)]
     assert [inference.batch_sizes(dense, d) for d in (1, 784, 10**6)] == [(4, 1024), (4, 256), (4, 64)]
     assert [inference.batch_sizes(convolved, d) for d in (1, 128, 784)] == [(16, 256), (16, 128), (16, 64)]
     dense.device = "cuda"

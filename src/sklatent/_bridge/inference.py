@@ -10,7 +10,8 @@ from .._nn.layers import widest
 from .devices import OUT_OF_MEMORY, generator, place, to_device
 from .state import warn
 
-FEW, FEW_CONVOLVED = 4, 16  # rows of a batch on the CPU: fewer, and torch takes other kernels, of other bits
+FEW = 4  # rows of a batch on the CPU: fewer, and torch takes other kernels, of other bits
+FEW_OF_STEPS = 16  # the same, of convolutions by steps of one
 SIZES = (256, 64, 16)  # where rows are fewer, or the largest gives other bits
 COMPARED = 16  # small batches
 AS_IN_NUMPY = {torch.float64, torch.float32, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
@@ -23,8 +24,9 @@ def batch_sizes(net, n_features):
     size: what a device computes does depend on it, but hardly the time that it takes for a few rows.
     """
     if torch.device(net.device).type == "cpu":
-        convolved = any(isinstance(module, _ConvNd) for module in net.module_.modules())
-        few, budget, most = (FEW_CONVOLVED, 2**14, 8) if convolved else (FEW, 2**18, 10)
+        convolutions = [module for module in net.module_.modules() if isinstance(module, _ConvNd)]
+        few = FEW_OF_STEPS if any(set(each.stride) == {1} for each in convolutions) else FEW
+        budget, most = (2**14, 8) if convolutions else (2**18, 10)
         return few, int(2 ** np.clip(round(math.log2(budget / n_features)), 6, most))
     many = int(2 ** np.clip(round(math.log2(2**20 / n_features)), 4, 12))
     return many, many
