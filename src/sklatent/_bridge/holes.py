@@ -4,6 +4,7 @@ Of several candidates, from the means by way of one Gaussian to a mixture, the o
 hidden from it is taken.
 """
 
+import math
 import warnings
 
 import numpy as np
@@ -16,12 +17,13 @@ from sklearn.exceptions import ConvergenceWarning
 from .._nn.gaussians import Gaussians
 from .._nn.scaling import Affine
 from .devices import generator, to_device
-from .inference import apply, batch_sizes
+from .inference import apply
 from .rows import chunks, drawn, value_range
 from .weights import times
 
 MOST_ROWS, MOST_RANK = 2000, 32
 MOST_NUMBERS, MOST_OF_MIXTURE = 2**23, 2**21  # rows times rank times features of one step of EM
+NUMBERS_DRAWN = 2**14  # at a time, in blocks of rows that each draw their own: what comes of a seed depends on it
 MOST_FEATURES = 512  # of EM; of more, what is missing counts as the mean while the Gaussian is learned
 FLOOR = 1e-3  # of a variance, in scaled units
 STEPS, STEPS_OF_MIXTURE = 12, 6  # of EM, at most; with twice as many what is filled in was no better
@@ -60,7 +62,11 @@ def filled(net, X):
 def with_draws(net, X, n_draws, seed):
     """``n_draws`` copies of X, one after the other, in which what is missing is drawn given the rest of its row."""
     seen, module, device = ~np.isnan(X), net.module_, torch.device(net.device)
-    random, size, parts = generator(seed, device), batch_sizes(net, X.shape[1])[1], []
+    random, size, parts = (
+        generator(seed, device),
+        int(2 ** np.clip(round(math.log2(NUMBERS_DRAWN / X.shape[1])), 4, 8)),
+        [],
+    )
     with torch.inference_mode():
         for start in range(0, len(X), size):
             x, there = (to_device(torch.from_numpy(np.array(each[start : start + size])), device) for each in (X, seen))
