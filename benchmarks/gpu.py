@@ -41,7 +41,7 @@ def medians(calls, device, rounds):
 
 def rows_of(arguments):
     if arguments.quick:
-        return np.tile((load_digits().data * 15).astype(np.uint8), (1, 13))[:512, :784]
+        return np.tile((load_digits().data * 15).astype(np.uint8), (1, 13))[:160, :784]
     return images("mnist", arguments.data)[0]
 
 
@@ -139,7 +139,7 @@ PARTS = {
     "speed": speed,
     "tests": tests,
     "pixels": pixels,
-    "few_labels": script("low_label", "--task", "mnist-100", "--draws", "1", "--methods", "EncoderClassifier"),
+    "few_labels": script("low_label", "--task", "mnist", "--draws", "1", "--methods", "ours"),
     "anomaly_images": script("anomaly_images", "--sets", "fashion-mnist"),
     "binarized_mnist": script("binarized_mnist", "--setting", "gpu", "--models", "PixelCNN", "Diagonal BiLSTM"),
 }

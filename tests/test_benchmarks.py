@@ -76,3 +76,20 @@ def test_the_tables_of_the_page_are_the_results(adbench):
     assert adbench.filled(page, parts).count("\nnew\n") == 3
     with pytest.raises(ValueError, match="no line"):
         adbench.filled("", parts)
+
+
+def test_the_script_for_gpus_says_that_there_is_none_and_runs_without(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    gpu = importlib.import_module("gpu")
+    monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--output", str(tmp_path)])
+    gpu.main()
+    assert "torch finds no GPU here" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(
+        sys, "argv", ["gpu.py", "--device", "cpu", "--quick", "--parts", "moved", "--output"] + [str(tmp_path)]
+    )
+    gpu.main()
+    lines = [line for line in (tmp_path / "gpu_moved.md").read_text().splitlines() if "score" in line or "form" in line]
+    assert len(lines) == 4
+    assert all("| 0.00e+00 |" in line for line in lines), "a CPU is the device that it was fitted on"
