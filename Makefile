@@ -15,7 +15,7 @@ test: lint
 # between rows and nets. Whether the models are right, and what takes minutes, does not depend on them.
 NOT_OLDEST := dask distributed autoencoder classifier density starts tables processes docs benchmarks campaigns mutants fuzz \
 	outlier_answers outlier_drift outlier_folds outlier_groups outlier_images outlier_streams outlier_tail \
-	onnx tools types devices inference larger_than_memory label_spreading
+	onnx tools types devices inference larger_than_memory label_spreading holes mixed losses series two_views pool weights
 oldest: export OMP_NUM_THREADS = 1
 oldest: $(VENV)-oldest/ready
 	$(VENV)-oldest/bin/python -m pytest -n 2 --dist worksteal \
