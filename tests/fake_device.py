@@ -2,8 +2,8 @@
 
     python tests/fake_device.py [--without-float64] [--planted]
 
-fits every model on it, or those that use float64 where there is one, and calls their verbs; prints a line for each call, "ok" or what went wrong. It renames a backend
-of torch for the whole process, so tests start it as one of its own.
+fits every model on it, or those that use float64 where there is one, and calls their verbs; prints a line for each
+call, "ok" or what went wrong. It renames a backend of torch for the whole process, so tests start it as one of its own.
 """
 
 import contextlib
