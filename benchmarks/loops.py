@@ -114,24 +114,33 @@ def pythae_autoencoder(X, n_epochs, device, batch_size=128):
     logging.disable(logging.NOTSET)
 
 
-def ours(X, n_epochs, device, batch_size=128):
-    encoder = AutoencoderTransformer(
+def dense_autoencoder(n_epochs, device, batch_size=128):
+    return AutoencoderTransformer(
         32, image_shape=(28, 28), architecture="mlp", hidden_layer_sizes=(256,), batch_size=batch_size,
         max_iter=n_epochs, random_state=0, device=device,
     )  # fmt: skip
-    return encoder.fit(X).history_[-1]["train_loss"]
+
+
+def convolutional_vae(n_epochs, device, batch_size=128):
+    return VAETransformer(
+        32, image_shape=(28, 28), batch_size=batch_size, max_iter=n_epochs, random_state=0, device=device
+    )
+
+
+def ours(X, n_epochs, device, batch_size=128, make=dense_autoencoder):
+    return make(n_epochs, device, batch_size).fit(X).history_[-1]["train_loss"]
+
+
+def bare_ours(X, n_epochs, device, batch_size=128, make=dense_autoencoder):
+    """The module that ``ours`` trains, a linear map and all, in the loop written by hand."""
+    module = make(1, device, batch_size).fit(np.ascontiguousarray(X[:256])).net_.module_.train()
+    rows = torch.from_numpy(X).to(device)
+    return looped(module, lambda batch: module(batch).mean(), rows, n_epochs, batch_size)
 
 
 def conv_vae(X, n_epochs, device, batch_size=128):
-    vae = VAETransformer(
-        32, image_shape=(28, 28), batch_size=batch_size, max_iter=n_epochs, random_state=0, device=device
-    )
-    return vae.fit(X).history_[-1]["train_loss"]
+    return ours(X, n_epochs, device, batch_size, convolutional_vae)
 
 
 def bare_conv_vae(X, n_epochs, device, batch_size=128):
-    """The module that ``conv_vae`` trains, in the loop written by hand."""
-    vae = VAETransformer(32, image_shape=(28, 28), batch_size=batch_size, max_iter=1, random_state=0, device=device)
-    module = vae.fit(np.ascontiguousarray(X[:256])).net_.module_.train()
-    rows = torch.from_numpy(X).to(device)
-    return looped(module, lambda batch: module(batch).mean(), rows, n_epochs, batch_size)
+    return bare_ours(X, n_epochs, device, batch_size, convolutional_vae)
