@@ -167,11 +167,12 @@ def test_a_file_says_what_python_says(name):
 
 def test_a_frame_makes_an_input_of_each_column():
     pd = pytest.importorskip("pandas")
-    X = pd.DataFrame(table()[:200], columns=list("abcd")).assign(kind=np.where(np.arange(200) % 3, "x", "y"))
-    columns = ColumnTransformer([("kinds", OneHotEncoder(), ["kind"]), ("rest", StandardScaler(), list("abcd"))])
+    names = ["a/b (%)", "b", "c", "d"]
+    X = pd.DataFrame(table()[:200], columns=names).assign(kind=np.where(np.arange(200) % 3, "x", "y"))
+    columns = ColumnTransformer([("kinds", OneHotEncoder(), ["kind"]), ("rest", StandardScaler(), names)])
     pipeline = make_pipeline(columns, AutoencoderTransformer(3, **NET)).fit(X)
     model = to_onnx(pipeline, X)
-    assert [each.name for each in model.graph.input] == [*"abcd", "kind"]
+    assert [each.name for each in model.graph.input] == [*names, "kind"]
     assert_allclose(check.run(model, X[:7])["transform"], pipeline.transform(X[:7]), atol=1e-4)
 
 

@@ -39,8 +39,9 @@ def convert(estimator, X, opset):
             f"A step has no ONNX that skl2onnx knows of: {str(error).splitlines()[0]} Give it a converter by "
             "skl2onnx.update_registered_converter, or convert the steps before and after it by themselves."
         ) from error
+    _rename(model, dict(zip((each.name for each in model.graph.input), (name for name, _ in types), strict=True)))
     if not isinstance(last, Estimator):
-        _rename(model, last)
+        _rename(model, _names_of_outputs(model, last))
     check(model, pipeline, X)
     return model
 
@@ -77,15 +78,19 @@ def _type_of(values):
     return FloatTensorType if dtype == np.float32 else DoubleTensorType if dtype.kind == "f" else Int64TensorType
 
 
-def _rename(model, last):
-    """Of scikit-learn's estimators, the outputs of the model by the methods that they equal."""
+def _names_of_outputs(model, last):
+    """Of scikit-learn's estimators, the methods that the outputs of the model equal."""
     names = {"label": "predict", "output_label": "predict"}
     names["variable"] = "transform" if hasattr(last, "transform") else "predict"
     if hasattr(last, "predict_proba"):
         names |= dict.fromkeys(("probabilities", "output_probability"), "predict_proba")
-    for output in model.graph.output:
-        new = names.get(output.name, output.name)
-        for node in model.graph.node:
-            for edges in (node.input, node.output):
-                edges[:] = [new if each == output.name else each for each in edges]
-        output.name = new
+    return {output.name: names.get(output.name, output.name) for output in model.graph.output}
+
+
+def _rename(model, names):
+    """Give inputs and outputs of a model other names; skl2onnx leaves out of columns' what is no letter or digit."""
+    for node in model.graph.node:
+        for edges in (node.input, node.output):
+            edges[:] = [names.get(each, each) for each in edges]
+    for value in (*model.graph.input, *model.graph.output):
+        value.name = names.get(value.name, value.name)
