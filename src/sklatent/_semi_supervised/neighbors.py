@@ -6,8 +6,12 @@ of n rows some k log n. Products are of float32; what they choose is ranked in f
 hidden a neighbour, the general search decides.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
+import torch
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
 
 FEWEST_PAIRS = 2**28  # from which it is faster than the general search
 BLOCK, CHUNK = 256, 2048  # rows of a product, on either side: it stays in the cache
@@ -46,7 +50,8 @@ class Neighbors:
         places = np.argsort(order) if others else None
         distances, rows = np.empty((len(Q), self.k), Q.dtype), np.empty((len(Q), self.k), np.intp)
         unsure = np.zeros(len(Q), bool)
-        for start in range(0, len(Q), BLOCK):
+
+        def of_block(start):
             some = slice(start, start + BLOCK)
             squares, found = search.nearest(Q[some], None if places is None else places[some])
             found = order[found]
@@ -55,6 +60,9 @@ class Neighbors:
             exact, rows[some] = (np.take_along_axis(each, ranked, axis=1) for each in (exact, found))
             distances[some] = np.sqrt(exact)
             unsure[some] = exact[:, -1] > squares.max(axis=1) - search.rounding(Q[some])
+
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            list(threads.map(of_block, range(0, len(Q), BLOCK)))
         if unsure.any():
             distances[unsure], rows[unsure] = self._general(Q[unsure], np.flatnonzero(unsure) if others else None)
         return distances, rows
@@ -78,7 +86,6 @@ class _Search:
         squares = np.square(centred).sum(axis=1)
         self.Z[:, :-2], self.Z[:, -2], self.Z[:, -1] = -2 * centred, squares, 1
         self.farthest = np.sqrt(squares.max())
-        self.room = np.empty(BLOCK * max(CHUNK, first), np.float32)
 
     def fits(self, Q):
         return self.farthest < FARTHEST and np.abs(Q - self.middle).max() < FARTHEST
@@ -92,7 +99,8 @@ class _Search:
         """Squared distances and places in Z, both (m, n_kept), in no order; ``places`` are those of Q, left out."""
         q = np.empty((len(Q), self.Z.shape[1]), np.float32)
         q[:, :-2], q[:, -2], q[:, -1] = Q - self.middle, 1, 0
-        within = self._less(q, places, 0, self.first).copy()
+        room = np.empty(BLOCK * max(CHUNK, self.first), np.float32)
+        within = self._less(q, places, 0, self.first, room).copy()
         kept = np.argpartition(within, self.n_kept - 1, axis=1)[:, : self.n_kept]
         squares, seen = np.take_along_axis(within, kept, axis=1), self.first
         while seen < len(self.Z):
@@ -100,7 +108,7 @@ class _Search:
             q[:, -1] = -bound
             found = [(np.repeat(np.arange(len(Q), dtype=np.int16), self.n_kept), kept.ravel(), squares.ravel())]
             for start in range(seen, stop, CHUNK):
-                below = self._less(q, places, start, min(start + CHUNK, stop))
+                below = self._less(q, places, start, min(start + CHUNK, stop), room)
                 hits = np.flatnonzero(below < 0)
                 rows = (hits // below.shape[1]).astype(np.int16)  # sorted in no time
                 found.append((rows, start + hits % below.shape[1], below.ravel()[hits] + bound[rows]))
@@ -108,9 +116,9 @@ class _Search:
             seen = stop
         return squares + np.square(Q - self.middle).sum(axis=1)[:, None], kept
 
-    def _less(self, q, places, start, stop):
+    def _less(self, q, places, start, stop, room):
         """|q - z|^2 - |q|^2 - bound, of the rows Z[start:stop]; infinite for a row itself."""
-        found = np.matmul(q, self.Z[start:stop].T, out=self.room[: len(q) * (stop - start)].reshape(len(q), -1))
+        found = np.matmul(q, self.Z[start:stop].T, out=room[: len(q) * (stop - start)].reshape(len(q), -1))
         if places is not None:
             here = (places >= start) & (places < stop)
             found[np.flatnonzero(here), places[here] - start] = np.inf
