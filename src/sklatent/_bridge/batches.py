@@ -92,8 +92,13 @@ class Rows(torch.utils.data.Dataset):
 def _placed(array, index, device):
     if array is None:
         return None
-    parts = (place(torch.from_numpy(np.array(array[index[some]])), device) for some in gen_batches(len(index), PLACED))
-    return torch.cat(list(parts))
+    placed = None
+    for some in gen_batches(len(index), PLACED):
+        part = place(torch.from_numpy(np.array(array[index[some]])), device)
+        if placed is None:
+            placed = part.new_empty(len(index), *part.shape[1:])  # once: parts and their sum would take twice the room
+        placed[some] = part
+    return placed
 
 
 class Batches:
