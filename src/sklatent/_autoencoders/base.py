@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from .._bridge.base import check_widths, fresh_seed
 from .._bridge.frames import framed
 from .._bridge.holes import filled, has_holes, with_draws
-from .._bridge.inference import as_given
 from .._bridge.rows import detached
 from .._bridge.unsupervised import UnsupervisedEstimator
 from .._nn import builders
@@ -156,7 +155,7 @@ class CoderTransformer(EncoderTransformer):
                 f"{self._n_features_out}."
             )
         dtype = next(self._module.parameters()).dtype
-        return as_given(self._apply_checked(lambda module, z: module.decode(z.to(dtype)), Z), X)
+        return self._apply_checked(lambda module, z: module.decode(z.to(dtype)), Z)
 
     @framed
     def complete(self, X, random_state=None):
@@ -185,15 +184,15 @@ class CoderTransformer(EncoderTransformer):
         D. B. Rubin, "Multiple imputation for nonresponse in surveys", 1987.
         """
         check_is_fitted(self)
-        given, X = X, self._check_rows(detached(X))
+        X = self._check_rows(detached(X))
         if not has_holes(X):
-            return as_given(X.copy(), given)
+            return X.copy()
         if random_state is not None:
-            return as_given(with_draws(self.net_, X, 1, fresh_seed(random_state)), given)
+            return with_draws(self.net_, X, 1, fresh_seed(random_state))
         completed = filled(self.net_, X)
         rows = np.isnan(X).any(axis=1)
         completed[rows] = self._apply_checked(lambda m, *some: m.settled(*some), completed[rows], ~np.isnan(X[rows]))
-        return as_given(completed, given)
+        return completed
 
 
 def _built(build, *args):

@@ -14,7 +14,6 @@ from .._bridge.callbacks import WeightAverage
 from .._bridge.devices import place
 from .._bridge.frames import framed
 from .._bridge.holes import filled
-from .._bridge.inference import as_given
 from .._bridge.rows import check_whole, detached, learn_levels, n_scales
 from .._bridge.state import warn
 from .._bridge.unsupervised import UnsupervisedEstimator
@@ -118,7 +117,7 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
         if not isinstance(n_proposals, Integral) or n_proposals < 1:
             raise ValueError(f"n_proposals={n_proposals!r} must be an integer, 1 or more.")
         options = {"dtype": [np.float64, np.float32], "ensure_all_finite": "allow-nan", "reset": False}
-        given, X = X, self._fine(validate_data(self, detached(X), **options))
+        X = self._fine(validate_data(self, detached(X), **options))
         completed, missing = X.copy(), np.isnan(X)
         self._check_whole(np.where(missing, 0, X))
         rows = missing.any(axis=1)
@@ -127,7 +126,7 @@ class AutoregressiveDensity(SampleMethods, DensityMixin, UnsupervisedEstimator):
             drawn, effective = inference.complete(self.net_, X[rows], missing[rows], int(n_proposals), seed)
             completed[missing] = drawn[missing[rows]]
             _warn_of_few(effective, n_proposals)
-        return as_given(completed, given)
+        return completed
 
     def transform(self, X):
         """Features of each row: activations of a hidden layer; of an image, averaged over a grid of 4 x 4 cells.

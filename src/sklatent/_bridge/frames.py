@@ -1,19 +1,20 @@
-"""Rows in the container that ``set_output`` asks for, where scikit-learn wraps only codes."""
+"""Rows as tensors where tensors came, else as ``set_output`` asks for them: scikit-learn itself wraps only codes."""
 
 from functools import wraps
 
-import numpy as np
+import torch
 from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import _check_feature_names_in
 
+from .inference import as_given
+
 
 def as_asked(estimator, rows, given=None):
-    """Rows that a model gives, with the columns of ``fit`` and the index of what was ``given``, if that has one.
-
-    Tensors stay tensors.
-    """
+    """An array of rows that a model gives, with the columns of ``fit`` and the index of what was ``given``, if any."""
+    if isinstance(given, torch.Tensor):
+        return as_given(rows, given)
     adapter = _get_container_adapter("transform", estimator)
-    if adapter is None or not isinstance(rows, np.ndarray):
+    if adapter is None:
         return rows
     return adapter.create_container(rows, given, columns=_check_feature_names_in(estimator))
 
